@@ -1,0 +1,33 @@
+.PHONY: help quickstart test check clean
+PYTHON ?= python3
+VENV := .venv
+BOCB := $(VENV)/bin/bocb
+export BOCB_STORE ?= ./bocb-store
+
+help:
+	@echo "make quickstart  a small real sweep on this machine, and its report (about 3 minutes)"
+	@echo "make test        the whole test suite"
+	@echo "make check       format, lint and types"
+	@echo "make clean       remove the virtual environment and the caches"
+
+# Exact versions, so that the same commit behaves the same on every machine.
+$(VENV)/.installed: pyproject.toml deploy/constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/pip install --quiet --constraint deploy/constraints.txt --editable '.[dev]'
+	touch $@
+
+quickstart: $(VENV)/.installed
+	$(BOCB) run search_spaces/sweeps/quickstart.toml
+	$(BOCB) status quickstart
+	$(BOCB) report quickstart --output bocb-report.html
+
+test: $(VENV)/.installed
+	$(VENV)/bin/python -m pytest tests
+
+check: $(VENV)/.installed
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/mypy
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .hypothesis *.egg-info

@@ -1,0 +1,1 @@
+"""Who runs a sweep, remembers it and explains it. Imports nothing, so that reading a store stays fast."""

@@ -1,0 +1,210 @@
+"""Reads from the store everything that one page needs: the only place in the analysis that knows SQL."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from datetime import datetime
+from typing import Any
+
+import duckdb
+
+from orchestrator.analysis.curves import Curve, trials_to_draw
+from orchestrator.analysis.summary import CellKey, counted
+from orchestrator.errors import UsageError
+from orchestrator.store.schema import TrialRow
+from search_spaces.errors import unknown_name
+
+MAX_FAILURES = 200
+"""Failed trials listed on a page."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpecFacts:
+    """What the spec asked for, as far as it was recorded: None and empty mean "not said"."""
+
+    created_at: datetime | None = None
+    version: int | None = None
+    data: str | None = None
+    image_size: int | None = None
+    validation: str | None = None
+    validation_fraction: float | None = None
+    train_on: str | None = None
+    epochs: int | None = None
+    batch_size: int | None = None
+    precision: str | None = None
+    score: str | None = None
+    seed: int | None = None
+    protocol: tuple[str, ...] = ()
+    """One phrase for each role that is run."""
+    packages: tuple[tuple[str, str], ...] = ()
+    """(package, version)."""
+    grid: tuple[CellKey, ...] = ()
+    """The planned cells, in the order of the spec."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """One trial that failed, with what its last attempt raised."""
+
+    trial_id: str
+    key: CellKey
+    role: str
+    attempts: int
+    reason: str | None
+    exception: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PageData:
+    """One sweep as read from the store; the report needs nothing else."""
+
+    sweep: str
+    planned: int | None
+    facts: SpecFacts
+    trials: tuple[TrialRow, ...]
+    curves: tuple[Curve, ...] = ()
+    """Of the trials that are drawn: see `trials_to_draw`."""
+    failures: tuple[Failure, ...] = field(default=())
+    """At most `MAX_FAILURES`."""
+    running: int = 0
+    """Attempts under way when the store was read, or cut off by a crash."""
+
+
+def load_page_data(connection: duckdb.DuckDBPyConnection, sweep: str) -> PageData:
+    """Reads one sweep from the views `sweeps`, `trials`, `curves` and `attempts` (one row for each key).
+
+    Raises:
+        UsageError: The store has no such sweep.
+    """
+    versions = _records(
+        connection, "SELECT * FROM sweeps WHERE sweep = ? ORDER BY version DESC, driver_epoch DESC LIMIT 1", [sweep]
+    )
+    trials = _load_trials(connection, sweep)
+    if not versions and not trials:
+        known = connection.execute("SELECT sweep FROM sweeps UNION SELECT sweep FROM trials").fetchall()
+        raise UsageError(str(unknown_name("sweep", sweep, [name for (name,) in known])))
+    planned = int(versions[0]["trials_planned"]) if versions else None
+    return PageData(
+        sweep=sweep,
+        planned=planned,
+        facts=_facts(versions[0]) if versions else SpecFacts(),
+        trials=trials,
+        curves=_load_curves(connection, sweep, trials),
+        failures=_load_failures(connection, sweep),
+        running=_count_running(connection, sweep),
+    )
+
+
+def _records(connection: duckdb.DuckDBPyConnection, sql: str, values: list[Any]) -> list[dict[str, Any]]:
+    cursor = connection.execute(sql, values)
+    names = [column[0] for column in cursor.description or ()]
+    return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+
+def _load_trials(connection: duckdb.DuckDBPyConnection, sweep: str) -> tuple[TrialRow, ...]:
+    columns = ", ".join(column.name for column in fields(TrialRow))
+    # Column names come from our schema, not from a user.
+    sql = f"SELECT {columns} FROM trials WHERE sweep = ? ORDER BY backbone, recipe, optimizer, role, number, trial_id"  # noqa: S608
+    return tuple(TrialRow(**record) for record in _records(connection, sql, [sweep]))
+
+
+def _load_curves(
+    connection: duckdb.DuckDBPyConnection, sweep: str, trials: tuple[TrialRow, ...]
+) -> tuple[Curve, ...]:
+    wanted = [trial.trial_id for drawn in trials_to_draw(trials).values() for trial in drawn]
+    rows = connection.execute(
+        "SELECT trial_id, list(epoch ORDER BY epoch), list(val_top1 ORDER BY epoch) FROM curves "
+        "WHERE sweep = ? AND trial_id IN (SELECT unnest(?::VARCHAR[])) GROUP BY trial_id ORDER BY trial_id",
+        [sweep, wanted],
+    ).fetchall()
+    return tuple(
+        Curve(trial_id=trial_id, epochs=tuple(epochs), val_top1=tuple(values)) for trial_id, epochs, values in rows
+    )
+
+
+def _load_failures(connection: duckdb.DuckDBPyConnection, sweep: str) -> tuple[Failure, ...]:
+    rows = connection.execute(
+        "SELECT t.trial_id, t.backbone, t.recipe, t.optimizer, t.role, t.attempt, t.reason, a.exception "
+        "FROM trials t LEFT JOIN attempts a USING (sweep, trial_id, attempt) "
+        "WHERE t.sweep = ? AND t.state = 'FAIL' ORDER BY t.trial_id LIMIT ?",
+        [sweep, MAX_FAILURES],
+    ).fetchall()
+    return tuple(
+        Failure(
+            trial_id=trial_id,
+            key=CellKey(backbone=backbone, recipe=recipe, optimizer=optimizer),
+            role=role,
+            attempts=attempt,
+            reason=reason,
+            exception=exception,
+        )
+        for trial_id, backbone, recipe, optimizer, role, attempt, reason, exception in rows
+    )
+
+
+def _count_running(connection: duckdb.DuckDBPyConnection, sweep: str) -> int:
+    (number,) = connection.execute(
+        "SELECT count(DISTINCT trial_id) FROM attempts a WHERE sweep = ? AND outcome = 'RUNNING' AND driver_epoch = "
+        "(SELECT max(driver_epoch) FROM attempts WHERE sweep = a.sweep) AND NOT EXISTS "
+        "(SELECT 1 FROM trials t WHERE t.sweep = a.sweep AND t.trial_id = a.trial_id)",
+        [sweep],
+    ).fetchone() or (0,)
+    return int(number)
+
+
+def _facts(version: Mapping[str, Any]) -> SpecFacts:
+    spec = _object(version["spec"])
+    data, training, protocol = (_table(spec, name) for name in ("data", "training", "protocol"))
+    confirm = _table(protocol, "confirm")
+    return SpecFacts(
+        created_at=version["created_at"],
+        version=version["version"],
+        data=data.get("name"),
+        image_size=data.get("image_size"),
+        validation=data.get("validation"),
+        validation_fraction=data.get("validation_fraction"),
+        train_on=confirm.get("train_on") if confirm.get("top") else None,
+        epochs=training.get("epochs"),
+        batch_size=training.get("batch_size"),
+        precision=training.get("precision"),
+        score=training.get("score"),
+        seed=_table(spec, "sweep").get("seed"),
+        protocol=_protocol(protocol),
+        packages=tuple(sorted((str(name), str(value)) for name, value in _object(version["packages"]).items())),
+        grid=_cells(version["cells"]),
+    )
+
+
+def _protocol(protocol: Mapping[str, Any]) -> tuple[str, ...]:
+    default, design, tune, confirm = (_table(protocol, role) for role in ("default", "design", "tune", "confirm"))
+    phrases = []
+    if seeds := default.get("seeds"):
+        phrases.append(f"default: {counted(seeds, 'seed')}")
+    if points := design.get("points"):
+        phrases.append(f"design: {counted(points, 'point')} with {counted(design.get('seeds', 1), 'seed')} each")
+    if number := tune.get("trials"):
+        phrases.append(f"tune: {counted(number, 'trial')} ({tune.get('sampler', 'tpe')})")
+    if top := confirm.get("top"):
+        phrases.append(
+            f"confirm: the best {counted(top, 'setting')} with {counted(confirm.get('seeds', 0), 'seed')} each"
+        )
+    return tuple(phrases)
+
+
+def _cells(text: str) -> tuple[CellKey, ...]:
+    return tuple(
+        CellKey(backbone=backbone, recipe=recipe, optimizer=optimizer)
+        for backbone, recipe, optimizer in json.loads(text or "[]")
+    )
+
+
+def _object(text: str) -> dict[str, Any]:
+    value = json.loads(text) if text else {}
+    return value if isinstance(value, dict) else {}
+
+
+def _table(tables: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    value = tables.get(name)
+    return value if isinstance(value, Mapping) else {}

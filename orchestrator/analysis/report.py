@@ -1,0 +1,243 @@
+"""Assembles the page: one HTML file that needs no network, for the screen and for paper."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from html import escape
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from orchestrator.analysis import heatmaps, plots, tables, wording
+from orchestrator.analysis.curves import CurveSet, curve_set, response_set, trials_to_draw
+from orchestrator.analysis.facts import facts_of, warnings_of
+from orchestrator.analysis.load import MAX_FAILURES, PageData
+from orchestrator.analysis.page import page
+from orchestrator.analysis.summary import CellKey, Source, SweepSummary, counted, summarise
+from orchestrator.analysis.theme import OPTIMIZER_COLOURS, STATE_COLOURS
+from orchestrator.errors import UsageError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Section:
+    """A part of the page, with the charts that its HTML names."""
+
+    html: str
+    charts: Mapping[str, Mapping[str, Any]]
+
+
+def write_report(page_data: PageData, path: Path, *, written_at: datetime | None = None) -> None:
+    """Writes the page of one sweep, whole or not at all.
+
+    Args:
+        page_data: See `load_page_data`.
+        path: The HTML file; an existing one is replaced.
+        written_at: The time that the page states (UTC); None takes now.
+
+    Raises:
+        UsageError: The file cannot be written there.
+    """
+    html = render(page_data, written_at=written_at or datetime.now(UTC))
+    temporary = path.with_name(f".{path.name}.{uuid4().hex}.tmp")
+    try:
+        with temporary.open("w", encoding="utf-8", newline="\n") as file:
+            file.write(html)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise UsageError(
+            f"the report cannot be written to {path}: {error.strerror}; choose another place with -o"
+        ) from error
+
+
+def render(page_data: PageData, *, written_at: datetime) -> str:
+    """The page of one sweep as HTML."""
+    summary = summarise(page_data.trials, page_data.planned, grid=page_data.facts.grid)
+    labels = {cell.key: row.label for row in summary.rows for cell in row.cells}
+    sections = [
+        _head(page_data, summary),
+        _first_places(summary),
+        _matrix(summary),
+        _curves(page_data, summary, labels),
+        _responses(page_data, summary, labels),
+        _counts(summary),
+        _failures(page_data, summary, labels),
+        _Section(html=_footer(page_data, written_at), charts={}),
+    ]
+    return page(
+        title=f"{page_data.sweep} - bocb report",
+        body="\n".join(section.html for section in sections),
+        charts={name: chart for section in sections for name, chart in section.charts.items()},
+    )
+
+
+def _head(page_data: PageData, summary: SweepSummary) -> _Section:
+    warnings = [*warnings_of(page_data), *summary.missing]
+    notice = ""
+    if warnings:
+        items = "".join(f"<li>{escape(sentence)}</li>" for sentence in warnings)
+        notice = f'<section class="warnings"><h2>Before you read on</h2><ul>{items}</ul></section>'
+    facts = "".join(
+        f"<div><dt>{escape(fact.label)}</dt><dd>{escape(fact.value)}</dd></div>"
+        for fact in facts_of(page_data, summary)
+    )
+    html = (
+        f"<header><h1>{escape(page_data.sweep)}</h1>"
+        '<p class="lead">Does this vision backbone depend on its optimizer? What this sweep has found so far.</p>'
+        f"{_progress(summary)}</header>{notice}"
+        f'<section aria-label="What was run"><dl class="facts">{facts}</dl></section>'
+    )
+    return _Section(html=html, charts={})
+
+
+def _progress(summary: SweepSummary) -> str:
+    """A bar of all planned trials by state."""
+    whole = max(summary.planned or 0, summary.counts.ended, 1)
+    parts = [(wording.STATE_WORDS[state], n, STATE_COLOURS[state]) for state, n in summary.counts.by_state() if n]
+    waiting = whole - summary.counts.ended if summary.planned else 0
+    spans = "".join(
+        f'<span style="width:{100 * n / whole:.3f}%;background:{colour}"></span>' for _, n, colour in parts
+    )
+    keys = [f'<li><i style="background:{colour}"></i>{n:,} {word}</li>' for word, n, colour in parts]
+    if waiting:
+        keys.append(f'<li><i style="background:var(--rule)"></i>{waiting:,} not ended</li>')
+    words = wording.counts_in_words(summary.counts)
+    return (
+        f'<div class="bar" role="img" aria-label="Trials: {escape(words)}; {waiting:,} not ended">{spans}</div>'
+        f'<ul class="key">{"".join(keys)}</ul>'
+    )
+
+
+def _first_places(summary: SweepSummary) -> _Section:
+    if not summary.rows:
+        return _section("Which optimizer came first", "No trial has ended yet.", "", {})
+    items = []
+    for row in summary.rows:
+        note = ""
+        if row.source is not None and row.source is not Source.CONFIRM:
+            note = f' <span class="note">({escape(wording.SOURCE_LONG[row.source])})</span>'
+        items.append(f"<li><b>{escape(row.label)}</b><span>{escape(wording.first_place(row))}{note}</span></li>")
+    caption = (
+        "Accuracies with 95 % t intervals, each of one cell's mean on its own: they do not account for having looked "
+        "for the best of several optimizers. Diverged trials are results and count at chance."
+    )
+    return _section("Which optimizer came first", caption, f'<ul class="firsts">{"".join(items)}</ul>', {})
+
+
+def _matrix(summary: SweepSummary) -> _Section:
+    if not summary.rows:
+        return _Section(html="", charts={})
+    caption = (
+        "The accuracy of every cell, and its distance in percentage points to the best optimizer of the same "
+        "backbone, on a square-root colour scale, so that small differences show. Dashed square: no score, or none "
+        "that can be compared. Star: not confirmed with fresh seeds. Triangle: some trials failed. Diamond: the mean "
+        "holds diverged trials, at chance. Point at a square for its interval and counts."
+    )
+    figure = (
+        '<figure class="pair">'
+        f"<div><h3>Accuracy</h3>{_plot('accuracy')}</div><div><h3>Behind the best</h3>{_plot('behind-best')}</div>"
+        f"</figure>{tables.folded('The numbers as a table', tables.cells_table(summary))}"
+    )
+    charts = {
+        "accuracy": _spec(heatmaps.accuracy_heatmap(summary), "Accuracy of every backbone and optimizer"),
+        "behind-best": _spec(heatmaps.gap_heatmap(summary), "Distance to each backbone's best optimizer"),
+    }
+    return _section("Backbones and optimizers", caption, figure, charts)
+
+
+def _curves(page_data: PageData, summary: SweepSummary, labels: Mapping[CellKey, str]) -> _Section:
+    title = "Learning curves"
+    curves = curve_set(trials_to_draw(page_data.trials), page_data.curves)
+    if not curves.lines:
+        return _section(title, "No learning curve of a trial with a score is in the store yet.", "", {})
+    figure = f"<figure>{_plot('learning-curves')}</figure>" + tables.folded(
+        "The curves as a table", tables.curves_table(curves, labels)
+    )
+    chart = plots.learning_curves(curves, labels, summary.optimizers)
+    return _section(
+        title,
+        _curves_caption(curves),
+        figure,
+        {"learning-curves": _spec(chart, "Validation accuracy by epoch for each backbone")},
+    )
+
+
+def _curves_caption(curves: CurveSet) -> str:
+    parts = [
+        "The best confirmed setting of each cell, or its best trial where none is confirmed. "
+        "Thick: the mean, as long as all repetitions last."
+    ]
+    parts.append("" if curves.only_means else "Thin: each repetition.")
+    if curves.only_means:
+        parts.append("Single repetitions are left out to keep the page light.")
+    if curves.epoch_step > 1:
+        parts.append(f"Every {curves.epoch_step}th epoch is drawn.")
+    return " ".join([*filter(None, parts), "Click an optimizer in the legend to see it alone; shift-click adds one."])
+
+
+def _responses(page_data: PageData, summary: SweepSummary, labels: Mapping[CellKey, str]) -> _Section:
+    title = "Response to the learning rate"
+    response = response_set(page_data.trials)
+    if not response.points:
+        return _section(title, "No design trial has a score yet.", "", {})
+    caption = (
+        "Every point is a trial of the common design, which varies the other hyper-parameters too. "
+        "Crosses diverged and score chance."
+    )
+    if len(summary.optimizers) > len(OPTIMIZER_COLOURS):
+        caption += " Colours repeat: click an optimizer in the legend to see it alone."
+    if response.shown < response.designed:
+        caption += f" The first {response.shown} of {response.designed} design points are drawn."
+    figure = f"<figure>{_plot('lr-response')}</figure>" + tables.folded(
+        "The points as a table", tables.response_table(response, labels)
+    )
+    chart = plots.lr_response(response, labels, summary.optimizers)
+    return _section(title, caption, figure, {"lr-response": _spec(chart, "Score against learning rate")})
+
+
+def _counts(summary: SweepSummary) -> _Section:
+    if not summary.counts.ended:
+        return _Section(html="", charts={})
+    figure = f"<figure>{_plot('state-counts')}</figure>" + tables.folded(
+        "The counts as a table", tables.counts_table(summary)
+    )
+    chart = _spec(plots.state_counts(summary), "Trials of every cell by state")
+    return _section("What ended how", "Trials of all roles.", figure, {"state-counts": chart})
+
+
+def _failures(page_data: PageData, summary: SweepSummary, labels: Mapping[CellKey, str]) -> _Section:
+    if not page_data.failures:
+        return _Section(html="", charts={})
+    reasons = Counter(trial.reason or "no reason recorded" for trial in page_data.trials if trial.state == "FAIL")
+    common = ", ".join(f"{reason} ({number:,})" for reason, number in reasons.most_common(5))
+    caption = f"{counted(summary.counts.failed, 'trial')} failed: {common}{', ...' if len(reasons) > 5 else '.'}"
+    if summary.counts.failed > len(page_data.failures):
+        caption += f" The first {MAX_FAILURES} are listed."
+    content = tables.folded("The failed trials as a table", tables.failures_table(page_data.failures, labels))
+    return _section("Failures", caption, content, {})
+
+
+def _footer(page_data: PageData, written_at: datetime) -> str:
+    codes = sorted({trial.code_version for trial in page_data.trials})
+    made = f"Written by bocb on {wording.moment(written_at)} from the store alone."
+    return f"<footer>{escape(made)} Trials ran with: {escape(', '.join(codes) or 'nothing yet')}.</footer>"
+
+
+def _section(title: str, caption: str, content: str, charts: Mapping[str, Mapping[str, Any]]) -> _Section:
+    html = f'<section><h2>{escape(title)}</h2><p class="caption">{escape(caption)}</p>{content}</section>'
+    return _Section(html=html, charts=charts)
+
+
+def _plot(name: str) -> str:
+    return f'<div class="plot" data-chart="{escape(name)}"></div>'
+
+
+def _spec(chart: plots.Chart, description: str) -> dict[str, Any]:
+    """A chart as a Vega-Lite specification, with what a screen reader says of it."""
+    return {**chart.to_dict(), "description": description, "config": {}}

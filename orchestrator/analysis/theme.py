@@ -1,0 +1,65 @@
+"""Colours and sizes of the plots.
+
+Text and lines of the plots are `currentColor`, so that one drawing follows the page into dark mode and onto paper.
+Palettes are colour-blind safe: viridis for accuracy, one of rising darkness for the gap, after Tol for
+optimizers.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
+PAGE_WIDTH = 1120
+"""Pixels that a plot may take: what a laptop of 1280 leaves."""
+
+OPTIMIZER_COLOURS = ("#4477aa", "#ee6677", "#228833", "#c9a227", "#3fb3d9", "#aa3377", "#8a8a8a")
+OPTIMIZER_DASHES = ([1, 0], [6, 3], [2, 2], [8, 2, 2, 2])
+STATE_COLOURS = {"COMPLETE": "#4477aa", "DIVERGED": "#c9a227", "PRUNED": "#a8a8a8", "FAIL": "#d1495b"}
+GAP_COLOURS = ["#40152f", "#7d2248", "#b5445a", "#dd7f67", "#f2b98a", "#fbe6c4"]
+LIGHT_INK, DARK_INK = "#ffffff", "#17202a"
+
+_LINE = "currentColor"
+
+CONFIG: dict[str, Any] = {
+    "background": "transparent",
+    "font": FONT,
+    "view": {"stroke": None},
+    "axis": {
+        "labelColor": _LINE,
+        "titleColor": _LINE,
+        "labelFontSize": 11,
+        "titleFontSize": 11,
+        "titleFontWeight": "normal",
+        "titleOpacity": 0.75,
+        "labelOpacity": 0.9,
+        "gridColor": _LINE,
+        "gridOpacity": 0.12,
+        "domainColor": _LINE,
+        "domainOpacity": 0.35,
+        "tickColor": _LINE,
+        "tickOpacity": 0.35,
+        "labelLimit": 170,
+    },
+    "legend": {
+        "labelColor": _LINE,
+        "titleColor": _LINE,
+        "labelFontSize": 11,
+        "titleFontSize": 11,
+        "titleFontWeight": "normal",
+        "labelLimit": 170,
+    },
+    "header": {"labelColor": _LINE, "labelFontSize": 12, "labelFontWeight": 600, "labelPadding": 4, "title": None},
+    "title": {"color": _LINE},
+}
+"""Vega-Lite configuration that all plots share."""
+
+
+def text_width(names: list[str], limit: int = 170) -> int:
+    """Pixels that the longest of some labels takes at 11 px, at most `limit`."""
+    return min(limit, round(6.4 * max((len(name) for name in names), default=0)) + 8)
+
+
+def clamp(value: float, low: int, high: int) -> int:
+    """The nearest whole number of pixels between two bounds."""
+    return int(max(low, min(high, value)))

@@ -1,0 +1,101 @@
+"""How numbers and findings are put into words: one place, so that plots, tables and sentences agree."""
+
+from __future__ import annotations
+
+import math
+from datetime import datetime
+
+from orchestrator.analysis.intervals import Estimate
+from orchestrator.analysis.summary import CellSummary, Counts, Headline, RowSummary, Source
+
+MINUS = "\N{MINUS SIGN}"
+NOTHING = "\N{EN DASH}"
+
+SOURCE_LONG = {
+    Source.CONFIRM: "mean of the confirm trials",
+    Source.SEARCH: "best design or tune trial, not confirmed",
+    Source.DEFAULT: "mean of the default trials, nothing tuned",
+}
+STATE_WORDS = {"COMPLETE": "complete", "DIVERGED": "diverged", "PRUNED": "pruned", "FAIL": "failed"}
+
+
+def percent(fraction: float | None, digits: int = 2) -> str:
+    """0.7831 as "78.31"; the unit stands in the heading or after it."""
+    return NOTHING if fraction is None or math.isnan(fraction) else f"{100 * fraction:.{digits}f}"
+
+
+def points(fraction: float | None, digits: int = 2) -> str:
+    """A difference of accuracies in percentage points, with a real minus sign: -0.031 as "-3.10"."""
+    if fraction is None:
+        return NOTHING
+    text = f"{abs(100 * fraction):.{digits}f}"
+    return f"{MINUS}{text}" if fraction < 0 and float(text) else text
+
+
+def accuracy(estimate: Estimate) -> str:
+    """The mean in percent, with its interval where it has one."""
+    mean = f"{percent(estimate.mean)} %"
+    if estimate.low is None or estimate.high is None:
+        return mean
+    return f"{mean} [{percent(estimate.low)}, {percent(estimate.high)}]"
+
+
+def sample(headline: Headline) -> str:
+    """What a headline's n stands for."""
+    if headline.source is Source.SEARCH:
+        return f"best of {headline.candidates}"
+    return f"n = {headline.estimate.n}"
+
+
+def evidence(headline: Headline) -> str:
+    """What stands behind a headline, in a few words."""
+    parts = [sample(headline)]
+    if headline.diverged:
+        parts.append(f"{headline.diverged} diverged")
+    if headline.estimate.low is None:
+        parts.append("no interval")
+    return ", ".join(parts)
+
+
+def counts_in_words(counts: Counts) -> str:
+    """Counts by state, those that are zero left out."""
+    parts = [f"{number:,} {STATE_WORDS[state]}" for state, number in counts.by_state() if number]
+    return ", ".join(parts) or "none"
+
+
+def first_place(row: RowSummary) -> str:
+    """One plain sentence: which optimizer came first on a backbone, by how much, and on what evidence."""
+    if not row.ranking:
+        return "no optimizer has a score yet."
+    leader = row.ranking[0]
+    if len(row.ranking) == 1:
+        return f"only {_with_numbers(leader)} has a score so far."
+    tied = [cell for cell in row.ranking if cell.gap == 0]
+    if len(tied) > 1:
+        return f"{', '.join(_with_numbers(cell) for cell in tied)} share the first place."
+    runner_up = row.ranking[1]
+    ahead = points(-(runner_up.gap or 0.0))
+    return f"{_with_numbers(leader)} came first, {ahead} percentage points ahead of {_with_numbers(runner_up)}."
+
+
+def _with_numbers(cell: CellSummary) -> str:
+    headline = cell.headline
+    assert headline is not None, "only cells with a headline are ranked"  # noqa: S101 - our own invariant
+    return f"{cell.key.optimizer} with {accuracy(headline.estimate)} ({evidence(headline)})"
+
+
+def moment(when: datetime | None) -> str:
+    """A time of the store, to the minute."""
+    return NOTHING if when is None else f"{when:%Y-%m-%d %H:%M} UTC"
+
+
+def duration(seconds: float) -> str:
+    """Seconds in the two largest units that matter."""
+    minutes = seconds / 60
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    if minutes < 120:
+        return f"{minutes:.0f} min"
+    if minutes < 48 * 60:
+        return f"{minutes / 60:.1f} h"
+    return f"{minutes / 60 / 24:.1f} days"

@@ -1,0 +1,101 @@
+"""One attempt of a trial, inside a worker: restore, train epoch by epoch, measure, save. Knows nothing of Ray."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+import traceback
+from collections.abc import Sequence
+
+from orchestrator.checkpoints import Checkpoint, best_checkpoint, digest_of, save_checkpoint
+from orchestrator.messages import Ending, EndingKind, Report, Task
+from orchestrator.store.store import Store
+from trainers.config import TrialConfig
+from trainers.measurement import Measurement
+from trainers.trainer import Trainer, make_trainer
+
+
+class Attempt:
+    """A running attempt. `step` never raises: whatever goes wrong is in the report."""
+
+    def __init__(self, task: Task) -> None:
+        self.task = task
+        self._config = TrialConfig.from_json(task.config)
+        self._store = Store(task.store).sweep(task.sweep)
+        self._trainer: Trainer | None = None
+        self._history: list[Measurement] = []
+        self._saved_epochs = 0
+        self._saved_at = time.monotonic()
+
+    def step(self) -> Report:
+        """Trains one epoch, after building or restoring the trial where that has not been done."""
+        try:
+            return self._advance()
+        # The one place where a worker's failure becomes a record: Tune would drop the worker otherwise, and the
+        # user's own code can raise anything.
+        except Exception as error:  # noqa: BLE001
+            ending = Ending(
+                kind=EndingKind.RAISED,
+                exception=type(error).__name__,
+                message=str(error),
+                traceback=traceback.format_exc(),
+            )
+            return self._report((), ending)
+
+    def park(self) -> int:
+        """Saves the trial as it is now; returns the epochs it has."""
+        if self._trainer is not None and len(self._history) > self._saved_epochs:
+            self._save(self._trainer)
+        return len(self._history)
+
+    def _advance(self) -> Report:
+        is_first = self._trainer is None
+        trainer = self._trainer or self._build()
+        if len(self._history) < self._config.epochs:
+            self._history.append(trainer.train_epoch())
+        ending = self._ending(trainer)
+        is_due = time.monotonic() - self._saved_at >= self.task.checkpoint_seconds
+        if (ending is None and is_due) or (ending is not None and self.task.keep_checkpoint):
+            self._save(trainer)
+        return self._report(self._history if is_first else self._history[-1:], ending)
+
+    def _build(self) -> Trainer:
+        """The trainer, gone on from the trial's best checkpoint where there is one."""
+        trainer = make_trainer(self._config)
+        saved = best_checkpoint(self._store, self.task.trial_id, digest_of(self.task.config))
+        if saved is not None:
+            trainer.restore(saved.state)
+            self._history = list(saved.history)
+            self._saved_epochs = saved.epochs
+        self._trainer = trainer
+        return trainer
+
+    def _ending(self, trainer: Trainer) -> Ending | None:
+        if not self._history[-1].is_finite:
+            return Ending(kind=EndingKind.NOT_FINITE, peak_memory=trainer.peak_memory())
+        if len(self._history) < self._config.epochs:
+            return None
+        return Ending(kind=EndingKind.FINISHED, test_top1=trainer.evaluate_test(), peak_memory=trainer.peak_memory())
+
+    def _save(self, trainer: Trainer) -> None:
+        checkpoint = Checkpoint(
+            trial_id=self.task.trial_id,
+            config_sha256=digest_of(self.task.config),
+            history=tuple(self._history),
+            state=trainer.state(),
+        )
+        save_checkpoint(self._store, checkpoint, driver_epoch=self.task.driver_epoch, attempt=self.task.attempt)
+        self._saved_epochs = checkpoint.epochs
+        self._saved_at = time.monotonic()
+
+    def _report(self, measurements: Sequence[Measurement], ending: Ending | None) -> Report:
+        return Report(
+            trial_id=self.task.trial_id,
+            attempt=self.task.attempt,
+            measurements=tuple(measurements),
+            node=socket.gethostname(),
+            pid=os.getpid(),
+            resolved=self._trainer.resolved if self._trainer else None,
+            ending=ending,
+        )

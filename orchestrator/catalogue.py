@@ -1,0 +1,81 @@
+"""What there is to sweep, as flat records for `bocb list`."""
+
+from __future__ import annotations
+
+import tomllib
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Literal
+
+from orchestrator.errors import SpecError
+from search_spaces.backbones import list_backbones
+from search_spaces.datasets import list_datasets
+from search_spaces.errors import unknown_name
+from search_spaces.optimizers import list_optimizers
+from search_spaces.recipes import list_recipes
+
+
+def catalogue(
+    what: Literal["backbones", "optimizers", "recipes", "datasets", "sweeps"],
+) -> list[dict[str, Any]]:
+    """The entries of one catalogue, each with the same keys."""
+    match what:
+        case "backbones":
+            return [
+                {
+                    "name": info.name,
+                    "family": info.family,
+                    "parameters": info.parameters,
+                    "macs": info.macs,
+                    "input_size": info.input_size,
+                    "source": info.source,
+                }
+                for info in list_backbones()
+            ]
+        case "optimizers":
+            return [
+                {"name": info.name, "category": info.category, "class": info.class_path, "source": info.source}
+                for info in list_optimizers()
+            ]
+        case "recipes":
+            return [{"name": recipe.name, "source": recipe.source} for recipe in list_recipes()]
+        case "datasets":
+            return [
+                {
+                    "name": info.name,
+                    "classes": info.classes,
+                    "image_size": info.image_size,
+                    "train": info.train_count,
+                    "test": info.test_count,
+                    "needs_path": info.needs_path,
+                    "source": info.source,
+                }
+                for info in list_datasets()
+            ]
+        case "sweeps":
+            return [{"name": path.stem, "about": _first_comment(path), "file": str(path)} for path in _sweep_files()]
+
+
+def sweep_file(given: Path) -> Path:
+    """The spec file that a user means: a path, or the name of a sweep that comes along.
+
+    Raises:
+        SpecError: It is a bare word that names neither.
+    """
+    if given.exists() or given.suffix or len(given.parts) > 1:
+        return given
+    known = {path.stem: path for path in _sweep_files()}
+    if given.name not in known:
+        raise SpecError(f"{unknown_name('sweep', given.name, known)}; or give the path of a TOML file")
+    return known[given.name]
+
+
+def _sweep_files() -> list[Path]:
+    return sorted(Path(str(files("search_spaces").joinpath("sweeps"))).glob("*.toml"))
+
+
+def _first_comment(path: Path) -> str:
+    """The first line of a sweep's file, which says what it is."""
+    text = path.read_text(encoding="utf-8")
+    first = text.partition("\n")[0]
+    return first.lstrip("# ") if first.startswith("#") else str(tomllib.loads(text)["sweep"]["name"])

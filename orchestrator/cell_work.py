@@ -1,0 +1,141 @@
+"""What one cell still has to run, as a function of the trials that ended."""
+
+from __future__ import annotations
+
+import json
+import statistics
+from collections import defaultdict
+from collections.abc import Iterable
+
+from orchestrator.plan import (
+    Cell,
+    Plan,
+    PlannedTrial,
+    Role,
+    confirm_trials,
+    default_trials,
+    design_trials,
+    tune_trial,
+)
+from orchestrator.store.schema import TrialRow
+
+
+class CellWork:
+    """The trials of one cell, in the order in which they run.
+
+    A trial's position counts from the cell's first default trial; cells advance together because the queue hands out
+    the lowest position first.
+    """
+
+    def __init__(self, plan: Plan, cell: Cell) -> None:
+        self.cell = cell
+        self._plan = plan
+        self._fixed = default_trials(plan, cell) + design_trials(plan, cell)
+        self._tune: list[PlannedTrial] = []
+        self._confirm: list[PlannedTrial] | None = None
+        self._ended: dict[str, TrialRow] = {}
+        self._taken: set[str] = set()
+        self._next = 0
+        self._is_stale = True
+
+    @property
+    def ended(self) -> tuple[TrialRow, ...]:
+        """The trials of the plan that ended: not those that earlier winners left behind."""
+        self._extend()
+        return tuple(row for trial in self._known() if (row := self._ended.get(trial.trial_id)) is not None)
+
+    def close(self, row: TrialRow) -> None:
+        """Records that a trial ended."""
+        self._ended[row.trial_id] = row
+        self._taken.discard(row.trial_id)
+        self._is_stale = True
+
+    def put_back(self, trial_id: str) -> None:
+        """Says that a trial which was taken has to run again."""
+        self._taken.discard(trial_id)
+        self._next = 0
+
+    def take(self) -> PlannedTrial | None:
+        """The next trial that can run now; it is then taken until it is closed or put back."""
+        trial = self.peek()
+        if trial is not None:
+            self._taken.add(trial.trial_id)
+        return trial
+
+    def peek(self) -> PlannedTrial | None:
+        """The next trial that can run now, or None while what follows depends on trials that have not ended."""
+        self._extend()
+        trials = self._known()
+        while self._next < len(trials) and not self._is_open(trials[self._next]):
+            self._next += 1
+        return trials[self._next] if self._next < len(trials) else None
+
+    @property
+    def position(self) -> int:
+        """Position of the trial that `peek` returns."""
+        return self._next
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether every trial of the cell has ended."""
+        self._extend()
+        return self._confirm is not None and all(trial.trial_id in self._ended for trial in self._known())
+
+    @property
+    def missing(self) -> int:
+        """Planned trials that can never run, because too few design and tune trials of the cell are COMPLETE."""
+        self._extend()
+        if self._confirm is None:
+            return 0
+        return self._plan.trials_by_role()[Role.CONFIRM] // len(self._plan.cells) - len(self._confirm)
+
+    def _known(self) -> list[PlannedTrial]:
+        return self._fixed + self._tune + (self._confirm or [])
+
+    def _is_open(self, trial: PlannedTrial) -> bool:
+        return trial.trial_id not in self._ended and trial.trial_id not in self._taken
+
+    def _extend(self) -> None:
+        """Adds the trials that have become decidable: a generation of tune trials, then the confirm trials."""
+        if not self._is_stale:
+            return
+        self._is_stale = False
+        tune = self._plan.protocol.tune
+        while len(self._tune) < tune.trials and self._have_ended(self._decisive()):
+            self._tune += self._generation(len(self._tune) // tune.batch)
+        if self._confirm is None and len(self._tune) == tune.trials and self._have_ended(self._decisive()):
+            self._confirm = self._winners_again()
+
+    def _decisive(self) -> list[PlannedTrial]:
+        """The trials that the next decision of the cell waits for."""
+        return [trial for trial in self._fixed if trial.role is Role.DESIGN] + self._tune
+
+    def _have_ended(self, trials: Iterable[PlannedTrial]) -> bool:
+        return all(trial.trial_id in self._ended for trial in trials)
+
+    def _generation(self, generation: int) -> list[PlannedTrial]:
+        # Deferred: `status` looks at plans and must not wait for Optuna.
+        from orchestrator.studies import ask_generation
+
+        first = len(self._tune)
+        size = min(self._plan.protocol.tune.batch, self._plan.protocol.tune.trials - first)
+        recorded = [self._ended.get(f"{self.cell.key}.tune-{first + offset:03d}") for offset in range(size)]
+        rows = [row for row in recorded if row is not None]
+        if len(rows) == size:
+            points = [json.loads(row.point or "{}") for row in rows]
+        else:
+            points = ask_generation(self._plan, self.cell, generation, list(self._ended.values()))
+        return [tune_trial(self._plan, self.cell, first + offset, point) for offset, point in enumerate(points)]
+
+    def _winners_again(self) -> list[PlannedTrial]:
+        """Confirm trials of the settings of highest mean score over COMPLETE trials; ties to the lower number."""
+        settings: dict[tuple[Role, int], list[float]] = defaultdict(list)
+        firsts = {(trial.role, trial.number): trial for trial in self._decisive() if trial.replicate == 0}
+        for trial in self._decisive():
+            row = self._ended[trial.trial_id]
+            if row.state == "COMPLETE" and row.score is not None:
+                settings[trial.role, trial.number].append(row.score)
+        order = [Role.DESIGN, Role.TUNE]
+        ranked = sorted(settings, key=lambda key: (-statistics.fmean(settings[key]), order.index(key[0]), key[1]))
+        winners = ranked[: self._plan.protocol.confirm.top]
+        return [trial for rank, key in enumerate(winners) for trial in confirm_trials(self._plan, firsts[key], rank)]

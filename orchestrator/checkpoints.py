@@ -1,0 +1,106 @@
+"""Checkpoints of running trials: one file per attempt, replaced in place, never a pickle.
+
+A file is a line of JSON (what the driver needs to know, digests included) followed by the trainer's own state. It
+carries the measurements so far: after a restore they are reported again, so that a store which lost its newest rows
+gets them back.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+
+from orchestrator.messages import measurements_from
+from orchestrator.store.store import SweepStore
+from trainers.measurement import Measurement
+
+_MAGIC = "bocb checkpoint 1"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checkpoint:
+    """A trial after some epoch."""
+
+    trial_id: str
+    config_sha256: str
+    """Digest of the trial's config: a state fits only the config it was made under."""
+    history: tuple[Measurement, ...]
+    state: bytes
+
+    @property
+    def epochs(self) -> int:
+        """Epochs trained."""
+        return len(self.history)
+
+
+def digest_of(text: str) -> str:
+    """SHA-256 of a text."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def encode(checkpoint: Checkpoint) -> bytes:
+    """The bytes of a checkpoint file."""
+    header = {
+        "magic": _MAGIC,
+        "trial_id": checkpoint.trial_id,
+        "config_sha256": checkpoint.config_sha256,
+        "history": [asdict(measurement) for measurement in checkpoint.history],
+        "state_sha256": hashlib.sha256(checkpoint.state).hexdigest(),
+    }
+    return json.dumps(header).encode() + b"\n" + checkpoint.state
+
+
+def decode(content: bytes) -> Checkpoint:
+    """The inverse of `encode`.
+
+    Raises:
+        ValueError: The bytes are not a whole, unchanged checkpoint.
+    """
+    line, separator, state = content.partition(b"\n")
+    header = json.loads(line) if separator else None
+    if not isinstance(header, dict) or header.get("magic") != _MAGIC:
+        raise ValueError("not a checkpoint")
+    if header["state_sha256"] != hashlib.sha256(state).hexdigest():
+        raise ValueError("the checkpoint's state is damaged")
+    return Checkpoint(
+        trial_id=header["trial_id"],
+        config_sha256=header["config_sha256"],
+        history=measurements_from(header["history"]),
+        state=state,
+    )
+
+
+def save_checkpoint(sweep: SweepStore, checkpoint: Checkpoint, *, driver_epoch: int, attempt: int) -> None:
+    """Replaces the attempt's checkpoint; a process that is killed meanwhile leaves the old one."""
+    sweep.files.write(sweep.paths.checkpoint(checkpoint.trial_id, driver_epoch, attempt), encode(checkpoint))
+
+
+def best_checkpoint(sweep: SweepStore, trial_id: str, config_sha256: str) -> Checkpoint | None:
+    """The checkpoint with most epochs that any attempt of a trial left, or None.
+
+    Damaged files and those of another config are passed over: the trial then starts from an older one, or anew.
+    """
+    found = [checkpoint for checkpoint in _readable(sweep, trial_id) if checkpoint.config_sha256 == config_sha256]
+    return max(found, key=lambda checkpoint: checkpoint.epochs, default=None)
+
+
+def delete_checkpoints(sweep: SweepStore, trial_id: str) -> None:
+    """Removes every checkpoint of a trial."""
+    for name in _names(sweep, trial_id):
+        sweep.files.delete(name)
+    sweep.files.delete_empty_folder(sweep.paths.checkpoints(trial_id))
+
+
+def _readable(sweep: SweepStore, trial_id: str) -> Iterator[Checkpoint]:
+    for name in _names(sweep, trial_id):
+        try:
+            yield decode(sweep.files.read(name))
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+
+
+def _names(sweep: SweepStore, trial_id: str) -> list[str]:
+    folder = sweep.paths.checkpoints(trial_id)
+    return [f"{folder}/{name}" for name in sweep.files.names(folder)]

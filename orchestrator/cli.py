@@ -1,0 +1,364 @@
+"""The command line: reads what was asked for, calls the module that does it, prints what came out.
+
+Heavy modules are imported inside the commands that need them, so that `status` and `query` answer at once.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import traceback
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+from rich.console import Console
+from typer.exceptions import TyperException
+
+from orchestrator.errors import BocbError, Exit, SpecError, UsageError
+from search_spaces.errors import UserError
+
+app = typer.Typer(
+    name="bocb",
+    help="Does this vision backbone depend on its optimizer? Sweeps on Ray, results in Parquet.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+# Piped output gets lines long enough that no name is cut.
+out = Console() if sys.stdout.isatty() else Console(width=200)
+
+StoreOption = Annotated[
+    str | None, typer.Option("--store", metavar="URI", help="The store; else BOCB_STORE, else ./bocb-store.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+AddressOption = Annotated[
+    str | None, typer.Option("--address", metavar="A", help="A running Ray cluster; without it Ray starts by itself.")
+]
+SpecArgument = Annotated[
+    Path, typer.Argument(metavar="SPEC", help="A TOML file, or the name of a sweep that comes along.")
+]
+TakeOverOption = Annotated[
+    bool, typer.Option("--take-over", help="Wait for another driver's heartbeat to expire instead of refusing.")
+]
+RetryOption = Annotated[
+    str | None, typer.Option("--retry", metavar="KIND,...", help="Run failed trials of these kinds again, or `all`.")
+]
+
+
+@app.command()
+def plan(spec: SpecArgument, store: StoreOption = None, as_json: JsonOption = False) -> None:
+    """Check a spec and show its cells, trials, epochs and cost; starts nothing."""
+    from orchestrator.cost import estimate
+    from orchestrator.store.store import open_store
+    from orchestrator.tables import plan_text
+
+    checked = _checked_plan(spec)
+    cost = estimate(open_store(store), checked)
+    if as_json:
+        _print_json(
+            {
+                "sweep": checked.spec.sweep.name,
+                "cells": len(checked.cells),
+                "trials": checked.trials,
+                "epochs": checked.epochs,
+                "by_role": checked.trials_by_role(),
+                "slot_hours": cost.slot_hours,
+                "slot_hours_from": cost.basis,
+            }
+        )
+    else:
+        out.print(plan_text(checked, cost))
+
+
+@app.command()
+def run(
+    spec: SpecArgument,
+    address: AddressOption = None,
+    store: StoreOption = None,
+    retry: RetryOption = None,
+    take_over: TakeOverOption = False,
+) -> int:
+    """Run a sweep here or on a Ray cluster; the same command again continues it."""
+    from orchestrator.store.store import open_store
+
+    checked = _checked_plan(spec)
+    return _run(checked, open_store(store, create=True), address=address, retry=retry, take_over=take_over)
+
+
+@app.command()
+def submit(
+    spec: SpecArgument,
+    address: Annotated[str, typer.Option("--address", metavar="URL", help="The cluster's job server.")],
+    store: StoreOption = None,
+    wait: Annotated[bool, typer.Option("--wait", help="Follow the job to its end.")] = False,
+    retry: RetryOption = None,
+    as_json: JsonOption = False,
+) -> int:
+    """Hand a sweep to a Ray cluster as a job; submitting twice never runs it twice."""
+    from orchestrator.store.store import open_store
+    from orchestrator.submission import submit as submit_job
+    from orchestrator.submission import wait_for
+
+    checked = _checked_plan(spec)
+    submission = submit_job(checked.spec, open_store(store, create=True), address, retries=_kinds(retry))
+    if as_json:
+        _print_json({"job_id": submission.job_id, "is_new": submission.is_new, "sweep": checked.spec.sweep.name})
+    else:
+        verb = "submitted as" if submission.is_new else "already there as"
+        out.print(f"{checked.spec.sweep.name} is {verb} job {submission.job_id}", highlight=False)
+    if not wait:
+        return Exit.COMPLETE
+    return wait_for(submission.job_id, address, show=lambda text: print(text, end="", flush=True))
+
+
+@app.command()
+def status(
+    sweep: Annotated[str | None, typer.Argument(metavar="[SWEEP]", help="A sweep; without it all of them.")] = None,
+    store: StoreOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show the matrix of cells with counts by state, progress and time left."""
+    from orchestrator.status import sweep_status
+    from orchestrator.store.store import open_store
+    from orchestrator.tables import status_line, status_table
+
+    opened = open_store(store)
+    names = [sweep] if sweep else opened.sweeps()
+    found = [sweep_status(opened, name) for name in names]
+    if as_json:
+        _print_json(found[0].as_json() if len(found) == 1 else {"sweeps": [one.as_json() for one in found]})
+        return
+    if not found:
+        out.print(f"the store {opened.uri} holds no sweeps", highlight=False)
+    for one in found:
+        if len(found) == 1:
+            out.print(status_table(one))
+        out.print(status_line(one), highlight=False)
+
+
+@app.command()
+def resume(
+    sweep: Annotated[str, typer.Argument(metavar="SWEEP")],
+    retry: RetryOption = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="List what would run, and start nothing.")] = False,
+    address: AddressOption = None,
+    store: StoreOption = None,
+    take_over: TakeOverOption = False,
+    as_json: JsonOption = False,
+) -> int:
+    """Continue a sweep from its recorded spec; with --retry also its failed trials of those kinds."""
+    from orchestrator.resume import recorded_plan, what_would_run
+    from orchestrator.store.store import open_store
+
+    opened = open_store(store)
+    recorded = recorded_plan(opened, sweep)
+    if not dry_run:
+        return _run(recorded, opened, address=address, retry=retry, take_over=take_over)
+    outlook = what_would_run(opened, recorded, _kinds(retry))
+    if as_json:
+        _print_json(outlook.as_json())
+    else:
+        for trial_id in outlook.trials:
+            out.print(trial_id, highlight=False)
+        out.print(
+            f"{len(outlook.trials)} trials can start now, {outlook.later} more depend on them; "
+            f"{outlook.done} have ended",
+            highlight=False,
+        )
+    return Exit.COMPLETE
+
+
+@app.command()
+def stop(
+    sweep: Annotated[str, typer.Argument(metavar="SWEEP")],
+    now: Annotated[bool, typer.Option("--now", help="Do not wait for the running epochs.")] = False,
+    store: StoreOption = None,
+) -> None:
+    """End a running sweep cleanly after its running epochs; it can be resumed."""
+    from orchestrator.stop_request import request_stop
+    from orchestrator.store.lease import driver_of
+    from orchestrator.store.store import open_store
+
+    opened = open_store(store).existing_sweep(sweep)
+    driver = driver_of(opened)
+    if driver is None or not driver.alive:
+        raise UsageError(f"sweep {sweep} is not running; nothing to stop")
+    request_stop(opened, now=now)
+    out.print(f"asked process {driver.pid} on {driver.host} to stop {sweep}", highlight=False)
+
+
+@app.command()
+def query(
+    sql: Annotated[str, typer.Argument(metavar="SQL", help="One SELECT over trials, curves, attempts, sweeps, ...")],
+    store: StoreOption = None,
+    form: Annotated[
+        Literal["table", "json", "csv", "parquet"], typer.Option("--format", help="How to print the answer.")
+    ] = "table",
+    as_json: JsonOption = False,
+) -> None:
+    """Ask the store in SQL (DuckDB); reads only."""
+    from orchestrator.store.formats import write_result
+    from orchestrator.store.query import run_query
+    from orchestrator.store.store import open_store
+
+    with run_query(open_store(store), sql) as result:
+        write_result(result, "json" if as_json else form, sys.stdout.buffer, width=out.width)
+
+
+@app.command()
+def compact(store: StoreOption = None, as_json: JsonOption = False) -> None:
+    """Turn the many small files of every sweep into few large ones."""
+    from orchestrator.store.compaction import compact as compact_sweep
+    from orchestrator.store.lease import claim
+    from orchestrator.store.store import open_store
+    from orchestrator.tables import table_of
+
+    opened = open_store(store)
+    rows = []
+    for name in opened.sweeps():
+        with claim(opened.sweep(name)) as lease:
+            rows += [(name, summary) for summary in compact_sweep(opened.sweep(name), lease)]
+    columns = ("sweep", "table", "files", "rows", "bytes")
+    cells = [
+        (name, s.table, f"{s.files_before} -> {s.files_after}", s.rows_after, f"{s.bytes_before} -> {s.bytes_after}")
+        for name, s in rows
+    ]
+    if as_json:
+        _print_json(
+            [{"sweep": name, "table": s.table, "files": s.files_after, "rows": s.rows_after} for name, s in rows]
+        )
+    else:
+        out.print(table_of(columns, cells))
+
+
+@app.command()
+def report(
+    sweep: Annotated[str, typer.Argument(metavar="SWEEP")],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE.html", help="Where the page goes.")],
+    store: StoreOption = None,
+) -> None:
+    """Write the page of a sweep: one self-contained HTML file."""
+    from orchestrator.analysis.load import load_page_data
+    from orchestrator.analysis.report import write_report
+    from orchestrator.store.query import connect
+    from orchestrator.store.store import open_store
+
+    opened = open_store(store)
+    opened.existing_sweep(sweep)
+    if not output.absolute().parent.is_dir():
+        raise UsageError(f"there is no folder {output.absolute().parent} to write {output.name} into")
+    with connect(opened) as connection:
+        data = load_page_data(connection, sweep)
+    write_report(data, output)
+    out.print(f"store:  {opened.uri}\nreport: {output.absolute()}", highlight=False, soft_wrap=True)
+
+
+@app.command("list")
+def list_names(
+    what: Annotated[Literal["backbones", "optimizers", "recipes", "datasets", "sweeps"], typer.Argument()],
+    as_json: JsonOption = False,
+) -> None:
+    """Show what there is: backbones, optimizers, recipes, data sets or sweeps, with facts about each."""
+    from orchestrator.catalogue import catalogue
+    from orchestrator.tables import table_of
+
+    entries = catalogue(what)
+    if as_json:
+        _print_json(entries)
+    elif entries:
+        out.print(table_of(list(entries[0]), [list(entry.values()) for entry in entries]))
+
+
+@app.command()
+def doctor(store: StoreOption = None, as_json: JsonOption = False) -> int:
+    """Check Ray, GPUs, data and store, and say what to mend."""
+    from orchestrator.doctor import examine
+    from orchestrator.store.store import open_store
+
+    findings = list(examine(open_store(store, create=True)))
+    if as_json:
+        _print_json([{"check": f.check, "ok": f.ok, "detail": f.detail, "mend": f.mend} for f in findings])
+    else:
+        for finding in findings:
+            mark = "ok  " if finding.ok else "BAD "
+            mend = "" if finding.ok or not finding.mend else f"\n     mend: {finding.mend}"
+            out.print(f"{mark} {finding.check}: {finding.detail}{mend}", highlight=False, soft_wrap=True)
+    return Exit.COMPLETE if all(finding.ok for finding in findings) else Exit.USAGE
+
+
+def _checked_plan(spec: Path) -> Any:
+    """The plan of a spec file or of a sweep that comes along, with its data looked at."""
+    from orchestrator.catalogue import sweep_file
+    from orchestrator.grid import check_data_of, make_plan
+    from orchestrator.spec import load_spec
+
+    checked = make_plan(load_spec(sweep_file(spec)))
+    check_data_of(checked)
+    return checked
+
+
+def _run(plan: Any, store: Any, *, address: str | None, retry: str | None, take_over: bool) -> int:
+    from orchestrator.progress import Progress
+    from orchestrator.sweep import RunOptions, run_sweep
+
+    options = RunOptions(address=address, retry=_kinds(retry), take_over=take_over)
+    return run_sweep(plan, store, options, Progress(out))
+
+
+def _kinds(retry: str | None) -> tuple[str, ...]:
+    """The kinds of failures that `--retry` names.
+
+    Raises:
+        UsageError: One of them is no kind.
+    """
+    from orchestrator.history import FAILURE_KINDS
+
+    kinds = tuple(kind.strip() for kind in (retry or "").split(",") if kind.strip())
+    for kind in kinds:
+        if kind not in FAILURE_KINDS:
+            raise UsageError(f"--retry {kind} is no kind of failure; known: {', '.join(FAILURE_KINDS)}")
+    return kinds
+
+
+def _print_json(value: object) -> None:
+    print(json.dumps(value, indent=2, default=str))
+
+
+def main() -> None:
+    """Runs the command line, and turns what was raised into one sentence and an exit code."""
+    # So that a user's own `package.module:name` is found in the current folder. Last, so that it shadows nothing.
+    sys.path.append(str(Path.cwd()))
+    arguments = sys.argv[1:]
+    debug = "--debug" in arguments
+    arguments = [argument for argument in arguments if argument != "--debug"]
+    as_json = "--json" in arguments
+    try:
+        code = app(arguments, standalone_mode=False)
+    except TyperException as error:
+        _fail(str(error) or "see --help", "usage", as_json=as_json)
+        code = Exit.USAGE
+    except (BocbError, UserError) as error:
+        if debug:
+            traceback.print_exc()
+        _fail(str(error), getattr(error, "kind", SpecError.kind), as_json=as_json)
+        code = getattr(error, "exit_code", Exit.USAGE)
+    except KeyboardInterrupt:
+        _fail("stopped by a signal; the same command continues the sweep", "signal", as_json=as_json)
+        code = Exit.SIGNAL
+    except BrokenPipeError:
+        # Whoever read our output has seen enough.
+        sys.stderr.close()
+        code = Exit.COMPLETE
+    sys.exit(int(code or 0))
+
+
+def _fail(sentence: str, kind: str, *, as_json: bool) -> None:
+    text = json.dumps({"error": sentence, "kind": kind}) if as_json else f"bocb: {sentence}"
+    print(text, file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()

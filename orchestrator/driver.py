@@ -1,0 +1,241 @@
+"""What a driver does when a worker is free, reports, ends or dies. Knows nothing of Ray.
+
+Optuna decides (through the queue), the store remembers (through the writer); this module is where a report becomes
+rows and a verdict, and the only one that closes a trial.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter, defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from orchestrator.checkpoints import delete_checkpoints
+from orchestrator.history import History
+from orchestrator.messages import EndingKind, Report, Task, utc_now
+from orchestrator.outcomes import Outcome, State, Verdict, judge, judge_loss
+from orchestrator.plan import Plan, PlannedTrial, Role
+from orchestrator.store.lease import Lease
+from orchestrator.store.schema import TrialRow
+from orchestrator.store.store import SweepStore
+from orchestrator.store.writer import TableWriter
+from orchestrator.studies import Pruning
+from orchestrator.trial_rows import Execution, curve_rows, ended_row, score_part, started_row, trial_row
+from orchestrator.work_queue import WorkQueue
+from trainers.measurement import Measurement
+from trainers.trainer import Resolved
+
+
+@dataclass(slots=True, kw_only=True)
+class Running:
+    """A trial that a worker has, or is about to get."""
+
+    trial: PlannedTrial
+    task: Task
+    started_at: datetime = field(default_factory=utc_now)
+    history: list[Measurement] = field(default_factory=list)
+    first_epoch: int = 1
+    resolved: Resolved | None = None
+    node: str | None = None
+    pid: int | None = None
+    pruning: Pruning | None = None
+
+
+class Driver:
+    """The state of a sweep while it runs. `best` holds the highest score of each optimizer so far.
+
+    Every method is called from one thread; only `request_stop` may be called from a signal handler or another thread.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        store: SweepStore,
+        lease: Lease,
+        writer: TableWriter,
+        past: History,
+        slots: Callable[[], int],
+    ) -> None:
+        """Makes a driver that goes on from what the store has.
+
+        Args:
+            plan: The plan.
+            store: The sweep's part of the store.
+            lease: The right to write it.
+            writer: Where rows go.
+            past: What earlier drivers recorded.
+            slots: How many trials may run now; asked again and again, because clusters grow and shrink.
+        """
+        self.plan = plan
+        self.queue = WorkQueue(plan, past.ended)
+        self.running: dict[str, Running] = {}
+        self.stopping = threading.Event()
+        self.past = past
+        self._store = store
+        self._lease = lease
+        self._writer = writer
+        self._slots = slots
+        self._attempts = Counter(past.attempts)
+        self._errors = Counter(past.errors)
+        self._lost_in_a_row: Counter[str] = Counter()
+        self._curves = defaultdict(list, past.tune_curves)
+        self._warm_backbone: str | None = None
+        self._gpu_seconds = past.gpu_seconds
+        self._ended_checkpoints: list[tuple[str, int]] = []
+        self.best: dict[str, TrialRow] = {}
+        for row in past.ended:
+            self._rank(row)
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether no task will be handed out any more: everything has ended, or the sweep is being stopped."""
+        return self.stopping.is_set() or self.queue.is_finished
+
+    @property
+    def out_of_budget(self) -> bool:
+        """Whether `max_gpu_hours` is spent."""
+        limit = self.plan.spec.resources.max_gpu_hours
+        return limit is not None and self._gpu_seconds >= limit * 3600
+
+    def request_stop(self) -> None:
+        """Hands out no further task, and has running trials parked after their epoch."""
+        self.stopping.set()
+
+    def next_task(self) -> Task | None:
+        """A task for a free worker, or None while there is no slot or nothing that can run yet."""
+        if self.is_finished or len(self.running) >= self._slots():
+            return None
+        trial = self.queue.take(self._warm_backbone)
+        if trial is None:
+            return None
+        self._attempts[trial.trial_id] += 1
+        task = self._task(trial, self._attempts[trial.trial_id])
+        self.running[trial.trial_id] = Running(trial=trial, task=task)
+        return task
+
+    def on_start(self, task: Task) -> None:
+        """A worker begins with a task."""
+        running = self.running[task.trial_id]
+        running.started_at = utc_now()
+        self._writer.add(started_row(self.plan, running.trial, task.attempt, task.driver_epoch))
+
+    def on_report(self, report: Report) -> bool:
+        """Records a report; returns whether the trial should go on."""
+        running = self.running[report.trial_id]
+        running.resolved, running.node, running.pid = report.resolved, report.node, report.pid
+        if not running.history and report.measurements:
+            running.first_epoch = report.measurements[-1].epoch
+        running.history += report.measurements
+        if report.measurements:
+            self._lost_in_a_row[report.trial_id] = 0
+        for row in curve_rows(self.plan, running.trial, report, self._lease.driver_epoch):
+            self._writer.add(row)
+        if report.ending is not None:
+            self._end(running, report)
+            return False
+        if self._is_hopeless(running):
+            reason = f"pruned after {len(running.history)} epochs"
+            self._close(running, Verdict(outcome=State.PRUNED, state=State.PRUNED, reason=reason))
+            return False
+        return not self.stopping.is_set()
+
+    def on_parked(self, trial_id: str, epochs: int) -> None:
+        """A trial was stopped with its state saved; it goes on in a later run."""
+        running = self.running[trial_id]
+        reason = f"stopped after {epochs} of {self.plan.spec.training.epochs} epochs"
+        self._close(running, Verdict(outcome=Outcome.STOPPED, state=None, reason=reason))
+
+    def on_loss(self, trial_id: str, reason: str) -> None:
+        """The worker of a trial died, or never came up."""
+        running = self.running[trial_id]
+        self._lost_in_a_row[trial_id] += 1
+        self._close(running, judge_loss(reason, self._lost_in_a_row[trial_id]))
+
+    def forget_checkpoints(self) -> None:
+        """Deletes the checkpoints of trials whose end is safely in the store."""
+        durable = [trial_id for trial_id, ticket in self._ended_checkpoints if self._writer.is_durable(ticket)]
+        for trial_id in durable:
+            delete_checkpoints(self._store, trial_id)
+        self._ended_checkpoints = self._ended_checkpoints[len(durable) :]
+
+    def _task(self, trial: PlannedTrial, attempt: int) -> Task:
+        keep = self.plan.spec.checkpoints.keep
+        return Task(
+            trial_id=trial.trial_id,
+            attempt=attempt,
+            driver_epoch=self._lease.driver_epoch,
+            config=self.plan.config_of(trial).to_json(),
+            store=self._store.files.root,
+            sweep=self._store.name,
+            checkpoint_seconds=self.plan.spec.checkpoints.interval_seconds,
+            keep_checkpoint=keep == "all" or (keep == "confirm" and trial.role is Role.CONFIRM),
+        )
+
+    def _end(self, running: Running, report: Report) -> None:
+        if report.ending is None:
+            raise ValueError("the report has no ending")
+        resolved = report.resolved
+        part = score_part(self.plan, running.trial)
+        samples = 1 if resolved is None else resolved.test_samples if part == "test" else resolved.validation_samples
+        verdict = judge(
+            report.ending,
+            running.history,
+            resolved,
+            rule=self.plan.spec.training.score,
+            scored_samples=samples,
+            errors_before=self._errors[report.trial_id],
+        )
+        if report.ending.kind is EndingKind.RAISED:
+            self._errors[report.trial_id] += 1
+        self._close(running, verdict, report)
+
+    def _close(self, running: Running, verdict: Verdict, report: Report | None = None) -> None:
+        """The one place where an attempt ends: its row is written, and its trial is closed or queued again."""
+        trial, task = running.trial, running.task
+        del self.running[trial.trial_id]
+        execution = Execution(
+            attempt=task.attempt,
+            driver_epoch=task.driver_epoch,
+            started_at=running.started_at,
+            history=tuple(running.history),
+            resolved=running.resolved,
+            ending=report.ending if report else None,
+            first_epoch=running.first_epoch,
+            node=running.node,
+            pid=running.pid,
+        )
+        self._writer.add(ended_row(self.plan, trial, verdict, execution))
+        self._warm_backbone = trial.cell.backbone.name
+        self._gpu_seconds += self._gpu_seconds_of(execution)
+        if verdict.state is None:
+            self.queue.put_back(trial)
+            return
+        row = trial_row(self.plan, trial, verdict, execution)
+        ticket = self._writer.add(row)
+        self.queue.close(row)
+        self._rank(row)
+        if trial.role is Role.TUNE:
+            self._curves[trial.cell.key].append([measurement.val_top1 for measurement in running.history])
+        if not (task.keep_checkpoint and verdict.state is State.COMPLETE):
+            self._ended_checkpoints.append((trial.trial_id, ticket))
+
+    def _rank(self, row: TrialRow) -> None:
+        leader = self.best.get(row.optimizer)
+        if row.score is not None and (leader is None or leader.score is None or row.score > leader.score):
+            self.best[row.optimizer] = row
+
+    def _is_hopeless(self, running: Running) -> bool:
+        if running.trial.role is not Role.TUNE or self.plan.protocol.tune.pruner == "none":
+            return False
+        if running.pruning is None:
+            running.pruning = Pruning(self.plan, self._curves[running.trial.cell.key])
+        return running.pruning.is_hopeless([measurement.val_top1 for measurement in running.history])
+
+    def _gpu_seconds_of(self, execution: Execution) -> float:
+        share = self.plan.spec.resources.gpus_per_trial
+        gpus = 1.0 if share == "auto" else float(share)
+        on_gpu = execution.resolved is not None and execution.resolved.device != "cpu"
+        new = [m.seconds for m in execution.history if m.epoch >= execution.first_epoch]
+        return gpus * sum(new) if on_gpu else 0.0

@@ -1,0 +1,118 @@
+"""What the store remembers of a sweep, in the form in which a driver goes on from it."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+
+from orchestrator.messages import utc_now
+from orchestrator.outcomes import Outcome, State
+from orchestrator.plan import Plan, Role
+from orchestrator.store.reader import read_rows
+from orchestrator.store.schema import AttemptRow, CurveRow, SweepRow, TrialRow
+from orchestrator.store.store import SweepStore
+
+RETRY_ALL = "all"
+FAILURE_KINDS = (RETRY_ALL, "error", "lost")
+"""What `--retry` accepts: every kind, code or data that raised, workers that kept dying."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class History:
+    """Everything a driver must know about the drivers before it."""
+
+    version: SweepRow | None
+    """The newest version of the spec that was run."""
+    ended: tuple[TrialRow, ...]
+    """Trials that ended and are not to be retried."""
+    retried: tuple[TrialRow, ...]
+    """Failed trials that are to run again."""
+    attempts: Counter[str]
+    """Attempts so far by trial."""
+    errors: Counter[str]
+    """Attempts that raised since the trial last ended, by trial."""
+    unfinished: tuple[AttemptRow, ...]
+    """Attempts that a dead driver left running."""
+    tune_curves: dict[str, list[list[float]]]
+    """Per cell key, the validation accuracies of its ended tune trials; only where the plan prunes."""
+    gpu_seconds: float
+
+
+def failure_kind(row: TrialRow) -> str:
+    """The kind of a failed trial's failure, as `--retry` names it: the first word of its reason."""
+    return (row.reason or "error").partition(":")[0]
+
+
+def read_history(store: SweepStore, plan: Plan, retry: Collection[str] = ()) -> History:
+    """Reads what a sweep's earlier drivers recorded.
+
+    Args:
+        store: The sweep's part of the store.
+        plan: The plan to go on with.
+        retry: Kinds of failures to run again; `all` for every kind.
+    """
+    versions = read_rows(store, SweepRow)
+    rows = read_rows(store, TrialRow)
+    attempts = read_rows(store, AttemptRow)
+    retried = {
+        row.trial_id for row in rows if row.state == State.FAIL and (RETRY_ALL in retry or failure_kind(row) in retry)
+    }
+    return History(
+        version=max(versions, key=lambda row: row.version, default=None),
+        ended=tuple(row for row in rows if row.trial_id not in retried),
+        retried=tuple(row for row in rows if row.trial_id in retried),
+        attempts=Counter({trial: max(a.attempt for a in own) for trial, own in _by_trial(attempts).items()}),
+        errors=Counter({trial: _errors_since_end(own) for trial, own in _by_trial(attempts).items()}),
+        unfinished=tuple(row for row in attempts if row.outcome == Outcome.RUNNING),
+        tune_curves=_tune_curves(store, plan, rows),
+        gpu_seconds=_gpu_seconds(plan, rows),
+    )
+
+
+def lost_attempts(history: History, driver_epoch: int) -> list[AttemptRow]:
+    """The rows that close what a dead driver left running."""
+    return [
+        replace(row, outcome=Outcome.LOST, reason="its driver died", ended_at=utc_now(), driver_epoch=driver_epoch)
+        for row in history.unfinished
+    ]
+
+
+def _by_trial(attempts: list[AttemptRow]) -> dict[str, list[AttemptRow]]:
+    found: dict[str, list[AttemptRow]] = defaultdict(list)
+    for row in sorted(attempts, key=lambda row: row.attempt):
+        found[row.trial_id].append(row)
+    return found
+
+
+def _errors_since_end(attempts: list[AttemptRow]) -> int:
+    count = 0
+    for row in attempts:
+        if row.outcome == Outcome.ERROR:
+            count += 1
+        elif row.outcome in list(State):
+            count = 0
+    return count
+
+
+def _tune_curves(store: SweepStore, plan: Plan, rows: list[TrialRow]) -> dict[str, list[list[float]]]:
+    if plan.protocol.tune.pruner == "none":
+        return {}
+    curves: dict[str, dict[int, float]] = defaultdict(dict)
+    for point in read_rows(store, CurveRow):
+        if point.role == Role.TUNE:
+            curves[point.trial_id][point.epoch] = point.val_top1
+    keys = {(cell.backbone.name, cell.recipe.name, cell.optimizer.name): cell.key for cell in plan.cells}
+    found: dict[str, list[list[float]]] = defaultdict(list)
+    for row in sorted(rows, key=lambda row: row.number):
+        key = keys.get((row.backbone, row.recipe, row.optimizer))
+        if row.role == Role.TUNE and key is not None:
+            curve = curves[row.trial_id]
+            found[key].append([curve[epoch] for epoch in sorted(curve)])
+    return found
+
+
+def _gpu_seconds(plan: Plan, rows: list[TrialRow]) -> float:
+    share = plan.spec.resources.gpus_per_trial
+    gpus = 1.0 if share == "auto" else float(share)
+    return sum(gpus * (row.train_seconds or 0.0) for row in rows if row.device not in (None, "cpu"))

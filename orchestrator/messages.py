@@ -1,0 +1,112 @@
+"""What driver and worker tell each other, as JSON: a task one way, a report after every epoch the other way.
+
+Tune keeps statistics of every number in a result, so a report crosses as a single string.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
+
+from trainers.measurement import Measurement
+from trainers.trainer import ParameterGroup, Resolved
+
+
+def utc_now() -> datetime:
+    """The time as the store keeps it: UTC without a zone."""
+    return datetime.now(UTC).replace(tzinfo=None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """One attempt of a trial, as a worker is given it."""
+
+    trial_id: str
+    attempt: int
+    driver_epoch: int
+    config: str
+    """`TrialConfig` as JSON."""
+    store: str
+    """The store's URI, where the trial's checkpoints are."""
+    sweep: str
+    checkpoint_seconds: float
+    keep_checkpoint: bool
+    """Whether the state after the last epoch is kept."""
+
+    def to_json(self) -> str:
+        """The task as one JSON object."""
+        return json.dumps(asdict(self))
+
+    @staticmethod
+    def from_json(text: str) -> Task:
+        """The inverse of `to_json`."""
+        return Task(**json.loads(text))
+
+
+class EndingKind(StrEnum):
+    """How an attempt ended, as the worker saw it."""
+
+    FINISHED = "finished"
+    """The whole budget was trained."""
+    NOT_FINITE = "not finite"
+    """A loss became infinite or NaN."""
+    RAISED = "raised"
+    """The trial's code raised."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ending:
+    """The last thing that a worker says about an attempt."""
+
+    kind: EndingKind
+    test_top1: float | None = None
+    peak_memory: int | None = None
+    exception: str | None = None
+    message: str | None = None
+    traceback: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """What a worker says after an epoch.
+
+    The first report of an attempt that went on from a checkpoint repeats the epochs before it, so that rows which
+    died with a driver come back.
+    """
+
+    trial_id: str
+    attempt: int
+    measurements: tuple[Measurement, ...]
+    node: str
+    pid: int
+    resolved: Resolved | None
+    """What was built; None only if building it raised."""
+    ending: Ending | None = None
+
+    def to_json(self) -> str:
+        """The report as one JSON object; losses may be NaN, as Python's json writes it."""
+        return json.dumps(asdict(self))
+
+    @staticmethod
+    def from_json(text: str) -> Report:
+        """The inverse of `to_json`."""
+        fields: dict[str, Any] = json.loads(text)
+        resolved, ending = fields.pop("resolved"), fields.pop("ending")
+        return Report(
+            **{**fields, "measurements": measurements_from(fields["measurements"])},
+            resolved=resolved and _resolved_from(resolved),
+            ending=ending and Ending(**{**ending, "kind": EndingKind(ending["kind"])}),
+        )
+
+
+def measurements_from(records: Sequence[dict[str, Any]]) -> tuple[Measurement, ...]:
+    """Measurements from their JSON objects."""
+    return tuple(Measurement(**record) for record in records)
+
+
+def _resolved_from(fields: dict[str, Any]) -> Resolved:
+    return Resolved(**{**fields, "groups": tuple(ParameterGroup(**group) for group in fields["groups"])})

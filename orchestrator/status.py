@@ -1,0 +1,140 @@
+"""How far a sweep is, read from the store alone: fast enough to be asked again and again."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter, defaultdict
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import duckdb
+
+from orchestrator.messages import utc_now
+from orchestrator.store.lease import DriverInfo, driver_of
+from orchestrator.store.query import connect
+from orchestrator.store.store import Store
+
+RATE_TRIALS = 50
+"""The time left follows from how long the last so many trials took to come in."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CellStatus:
+    """One cell: ended trials by state, and its best score so far."""
+
+    backbone: str
+    recipe: str
+    optimizer: str
+    states: dict[str, int]
+    best: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SweepStatus:
+    """One sweep."""
+
+    sweep: str
+    planned: int
+    states: dict[str, int]
+    """Ended trials by state."""
+    cells: tuple[CellStatus, ...]
+    running: int
+    driver: DriverInfo | None
+    seconds_left: float | None
+    """Estimate; None while nothing runs."""
+    updated_at: datetime | None
+    """When the last trial ended (UTC)."""
+
+    @property
+    def done(self) -> int:
+        """Trials that ended."""
+        return sum(self.states.values())
+
+    def as_json(self) -> dict[str, Any]:
+        """What `--json` prints."""
+        return {
+            "sweep": self.sweep,
+            "planned": self.planned,
+            "states": self.states,
+            "running": self.running,
+            "seconds_left": self.seconds_left,
+            "updated_at": self.updated_at.isoformat() if self.updated_at else None,
+            "driver_alive": self.driver is not None and self.driver.alive,
+            "cells": [
+                {
+                    "backbone": cell.backbone,
+                    "recipe": cell.recipe,
+                    "optimizer": cell.optimizer,
+                    "states": cell.states,
+                    "best": cell.best,
+                }
+                for cell in self.cells
+            ],
+        }
+
+
+def sweep_status(store: Store, name: str) -> SweepStatus:
+    """The status of one sweep.
+
+    Raises:
+        UsageError: The store has no such sweep.
+        StoreError: The store cannot be read.
+    """
+    driver = driver_of(store.existing_sweep(name))
+    with connect(store) as connection:
+        version = connection.execute(
+            "SELECT cells, trials_planned FROM sweeps WHERE sweep = ? ORDER BY version DESC LIMIT 1", [name]
+        ).fetchone()
+        counted = connection.execute(
+            "SELECT backbone, recipe, optimizer, state, count(*), max(score), max(ended_at) "
+            "FROM trials WHERE sweep = ? GROUP BY ALL",
+            [name],
+        ).fetchall()
+        running = _number(connection, "SELECT count(*) FROM attempts WHERE sweep = ? AND outcome = 'RUNNING'", name)
+        recent = connection.execute(
+            "SELECT ended_at FROM trials WHERE sweep = ? ORDER BY ended_at DESC LIMIT ?", [name, RATE_TRIALS]
+        ).fetchall()
+    cells, planned = (json.loads(version[0]), int(version[1])) if version else ([], 0)
+    states: Counter[str] = Counter()
+    for row in counted:
+        states[row[3]] += row[4]
+    alive = driver is not None and driver.alive
+    return SweepStatus(
+        sweep=name,
+        planned=planned,
+        states=dict(sorted(states.items())),
+        cells=_cells(cells, counted),
+        running=running if alive else 0,
+        driver=driver,
+        seconds_left=_seconds_left([row[0] for row in recent], planned - states.total()) if alive else None,
+        updated_at=max((row[6] for row in counted), default=None),
+    )
+
+
+def _number(connection: duckdb.DuckDBPyConnection, sql: str, name: str) -> int:
+    row = connection.execute(sql, [name]).fetchone()
+    return int(row[0]) if row else 0
+
+
+def _cells(planned: list[list[str]], counted: list[tuple[Any, ...]]) -> tuple[CellStatus, ...]:
+    states: dict[tuple[str, ...], dict[str, int]] = defaultdict(dict)
+    best: dict[tuple[str, ...], float] = {}
+    for *cell, state, number, score, _ in counted:
+        key = tuple(cell)
+        states[key][state] = number
+        if score is not None:
+            best[key] = max(score, best.get(key, score))
+    keys = list(dict.fromkeys([tuple(cell) for cell in planned] + sorted(states)))
+    return tuple(
+        CellStatus(backbone=key[0], recipe=key[1], optimizer=key[2], states=states.get(key, {}), best=best.get(key))
+        for key in keys
+    )
+
+
+def _seconds_left(ended_at: list[datetime], missing: int) -> float | None:
+    """Trials missing times the mean time between the newest ends."""
+    if len(ended_at) < 2 or missing <= 0:
+        return None
+    span: timedelta = utc_now() - ended_at[-1]
+    return missing * span.total_seconds() / len(ended_at)

@@ -1,0 +1,27 @@
+"""DuckDB as the store uses it: in memory, with a place to spill that is nobody else's."""
+
+from __future__ import annotations
+
+import tempfile
+import uuid
+from pathlib import Path
+
+import duckdb
+
+
+def open_duckdb(*, memory_limit: str | None = None, threads: int | None = None) -> duckdb.DuckDBPyConnection:
+    """A new in-memory database. It spills to a folder that it makes when needed and removes when closed."""
+    spill = Path(tempfile.gettempdir(), f"bocb-duckdb-{uuid.uuid4().hex}")
+    connection = duckdb.connect(":memory:")
+    connection.execute(f"SET temp_directory = {quote(str(spill))}")
+    connection.execute("SET enable_progress_bar = false")
+    if memory_limit is not None:
+        connection.execute(f"SET memory_limit = {quote(memory_limit)}")
+    if threads is not None:
+        connection.execute(f"SET threads = {threads}")
+    return connection
+
+
+def quote(text: str) -> str:
+    """A text as an SQL literal."""
+    return "'" + text.replace("'", "''") + "'"

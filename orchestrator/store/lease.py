@@ -1,0 +1,226 @@
+"""One driver per sweep: a claim is a file that only one process can create, and a newer claim ends an older one.
+
+Claims are numbered (`driver_epoch`); nothing but an exclusive create makes one, so two drivers never hold the same
+number. A driver shows by a heartbeat that it lives, and looks for a newer claim before each commit. The heartbeat
+only decides how soon another may take over: should clocks disagree, the numbers still keep the rows apart.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+
+import psutil
+
+from orchestrator.errors import BusyError, StoreError, SupersededError
+from orchestrator.store.files import store_errors
+from orchestrator.store.paths import parse_driver
+from orchestrator.store.store import SweepStore
+
+EXPIRY_SECONDS = 60.0
+
+_log = logging.getLogger(__name__)
+
+
+def utc_now() -> datetime:
+    """The time, with its zone."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DriverInfo:
+    """The newest driver of a sweep, as others see it."""
+
+    driver_epoch: int
+    host: str
+    pid: int
+    alive: bool
+    released: bool
+    heartbeat_age: float
+    """Seconds since its last sign of life."""
+
+
+class Lease:
+    """The right of this process to write to a sweep, until it is released or a newer driver claims the sweep."""
+
+    def __init__(self, sweep: SweepStore, driver_epoch: int, now: Callable[[], datetime] = utc_now) -> None:
+        self.driver_epoch = driver_epoch
+        self._sweep = sweep
+        self._now = now
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def __enter__(self) -> Lease:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.release()
+
+    def check(self) -> None:
+        """Costs one look at the file system.
+
+        Raises:
+            SupersededError: A newer driver has claimed the sweep; nothing more may be written.
+        """
+        if self._sweep.files.exists(self._sweep.paths.driver(self.driver_epoch + 1)):
+            raise SupersededError(
+                f"another driver has taken over sweep {self._sweep.name!r}; this one (driver {self.driver_epoch}) "
+                "stops and writes nothing more"
+            )
+
+    def beat(self) -> None:
+        """Shows that this driver lives."""
+        self._write_beat(released=False)
+
+    def start_heartbeat(self, seconds: float = 10.0) -> None:
+        """Beats every `seconds` from a thread of its own, until `release`."""
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._keep_beating, args=(seconds,), name="heartbeat", daemon=True)
+            self._thread.start()
+
+    def release(self) -> None:
+        """Lets the next driver claim the sweep at once."""
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join()  # a beat after the release would undo it
+        with store_errors(f"cannot release sweep {self._sweep.name!r}"):
+            self._write_beat(released=True)
+
+    def _keep_beating(self, seconds: float) -> None:
+        while True:
+            try:
+                self.check()
+                self.beat()
+            except SupersededError:
+                return  # whoever writes next hears of it from `check`
+            except OSError as error:
+                _log.warning("no heartbeat could be written, the next try is in %g s: %s", seconds, error)
+            if self._stop.wait(seconds):
+                return
+
+    def _write_beat(self, *, released: bool) -> None:
+        content = {"at": self._now().isoformat(), "released": released}
+        self._sweep.files.write(self._sweep.paths.beat(self.driver_epoch), json.dumps(content).encode())
+
+
+def claim(
+    sweep: SweepStore,
+    *,
+    take_over: bool = False,
+    now: Callable[[], datetime] = utc_now,
+    poll_seconds: float = 1.0,
+) -> Lease:
+    """Makes this process the driver of a sweep.
+
+    Args:
+        sweep: The sweep; its folder is made if need be.
+        take_over: Wait until the heartbeat of a living driver ends or expires, instead of refusing.
+        now: The clock, for tests.
+        poll_seconds: How often to look while waiting.
+
+    Raises:
+        BusyError: Another driver lives, or has just claimed the sweep.
+    """
+    waiting = False
+    while True:
+        try:
+            with store_errors(f"cannot claim sweep {sweep.name!r}"):
+                return _claim_once(sweep, now)
+        except BusyError as error:
+            if not take_over:
+                raise
+            if not waiting:
+                _log.warning("waiting to take over: %s", error)
+            waiting = True
+            time.sleep(poll_seconds)
+
+
+def driver_of(sweep: SweepStore, *, now: Callable[[], datetime] = utc_now) -> DriverInfo | None:
+    """The newest driver of a sweep, or None where none ever claimed it."""
+    with store_errors(f"cannot read the drivers of sweep {sweep.name!r}"):
+        epochs = [parse_driver(name) or 0 for name in sweep.files.names(sweep.paths.drivers)]
+        newest = max(epochs, default=0)
+        return _read_driver(sweep, newest, now()) if newest else None
+
+
+def _claim_once(sweep: SweepStore, now: Callable[[], datetime]) -> Lease:
+    driver = driver_of(sweep, now=now)
+    if driver is not None and driver.alive:
+        raise BusyError(
+            f"sweep {sweep.name!r} is being run by process {driver.pid} on {driver.host} (driver "
+            f"{driver.driver_epoch}, last heartbeat {driver.heartbeat_age:.0f} s ago); wait for it, stop it with "
+            f"'bocb stop {sweep.name}', or give --take-over"
+        )
+    epoch = driver.driver_epoch + 1 if driver else 1
+    content = {
+        "host": socket.gethostname(),
+        "machine": _machine(),
+        "pid": os.getpid(),
+        "process": _process(os.getpid()),
+        "claimed_at": now().isoformat(),
+    }
+    try:
+        sweep.files.create(sweep.paths.driver(epoch), json.dumps(content, indent=1).encode())
+    except FileExistsError as error:
+        raise BusyError(
+            f"another driver claimed sweep {sweep.name!r} at the same moment; wait for it, or give --take-over"
+        ) from error
+    return Lease(sweep, epoch, now)
+
+
+def _read_driver(sweep: SweepStore, epoch: int, now: datetime) -> DriverInfo:
+    try:
+        claimed = json.loads(sweep.files.read(sweep.paths.driver(epoch)))
+        beat = {"at": claimed["claimed_at"], "released": False}
+        if sweep.files.exists(sweep.paths.beat(epoch)):
+            beat = json.loads(sweep.files.read(sweep.paths.beat(epoch)))
+        age = max(0.0, (now - datetime.fromisoformat(beat["at"])).total_seconds())
+        here = claimed["host"] == socket.gethostname() and claimed["machine"] == _machine()
+        gone = here and _process(claimed["pid"]) != claimed["process"]
+        return DriverInfo(
+            driver_epoch=epoch,
+            host=claimed["host"],
+            pid=claimed["pid"],
+            alive=not beat["released"] and age < EXPIRY_SECONDS and not gone,
+            released=beat["released"],
+            heartbeat_age=age,
+        )
+    except (ValueError, KeyError, TypeError) as error:
+        name = sweep.files.location(sweep.paths.driver(epoch))
+        raise StoreError(f"the driver's claim {name} is damaged ({error}); remove it if no driver runs") from error
+
+
+def _machine() -> str:
+    """What must be equal for process ids to be comparable: the boot of the kernel and the pid namespace."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        return f"{boot} {Path('/proc/self/ns/pid').readlink()}"
+    except OSError:
+        return ""  # not Linux: the host name alone decides
+
+
+def _process(pid: int) -> str | None:
+    """Identity of a running process, which a later one of the same pid does not share; None where none runs."""
+    try:
+        process = psutil.Process(pid)
+        if process.status() == psutil.STATUS_ZOMBIE:
+            return None
+        try:
+            # psutil's create_time on Linux moves whenever the clock is set; ticks since boot do not.
+            fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2]
+            return f"{fields.split()[19]} ticks after boot"
+        except OSError:
+            return f"at {process.create_time():.2f}"
+    except psutil.NoSuchProcess:
+        return None

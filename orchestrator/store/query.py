@@ -1,0 +1,233 @@
+"""SQL over all sweeps of a store: one row per key whatever happened, and nothing but reading."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import IO
+
+import duckdb
+import pyarrow as pa
+
+from orchestrator.errors import QueryError, StoreError
+from orchestrator.store.connection import open_duckdb, quote
+from orchestrator.store.files import store_errors
+from orchestrator.store.guard import check_select, one_sentence
+from orchestrator.store.latest import column_list, newest_rows, rows_of
+from orchestrator.store.lease import driver_of
+from orchestrator.store.live import RETRIES, table_files
+from orchestrator.store.schema import ROW_TYPES, AttemptRow, Row
+from orchestrator.store.store import Store
+from orchestrator.store.views import READY_ANSWERS
+
+BATCH_ROWS = 61_440
+MEMORY_BYTES = 64 * 2**20
+VIEWS = (*(row_type.TABLE for row_type in ROW_TYPES), *READY_ANSWERS)
+
+
+class QueryResult:
+    """The whole answer to a query, in batches that can be read again; large ones lie in a temporary file."""
+
+    def __init__(self, file: IO[bytes], schema: pa.Schema, rows: int) -> None:
+        self.schema = schema
+        self.rows = rows
+        self._file = file
+
+    def __enter__(self) -> QueryResult:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        """The rows, from the first."""
+        self._file.seek(0)
+        with pa.ipc.open_stream(self._file) as reader:
+            yield from reader
+
+    def table(self) -> pa.Table:
+        """All rows at once."""
+        return pa.Table.from_batches(list(self.batches()), schema=self.schema)
+
+    def close(self) -> None:
+        """Removes the temporary file, if there is one."""
+        self._file.close()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Paths:
+    """The files of one table over all sweeps."""
+
+    settled: tuple[str, ...]  # compacted files of sweeps that have no tail: one row per key as they are
+    compacted: tuple[str, ...]
+    tail: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Listing:
+    """What there was to read when it was looked at."""
+
+    tables: dict[type[Row], _Paths]
+    running: tuple[tuple[str, int], ...]  # sweep and epoch of each driver that lives
+
+
+def connect(store: Store) -> duckdb.DuckDBPyConnection:
+    """A DuckDB connection with the views of DESIGN section 6 over all sweeps, locked so that it reads only the store.
+
+    The views list the files of this moment: a compaction by a running driver may delete them, and queries then fail.
+    The lock does not stop `COPY ... TO` a file of the store, so SQL that is not ours goes through `run_query`.
+
+    Raises:
+        StoreError: The store cannot be read.
+    """
+    return _connect(store)[0]
+
+
+def run_query(store: Store, sql: str) -> QueryResult:
+    """Runs a user's SQL.
+
+    Raises:
+        QueryError: It is not one SELECT statement that only reads the store, or cannot be run.
+        StoreError: The store cannot be read.
+    """
+    check_select(sql)
+    for _ in range(RETRIES):
+        connection, listing = _connect(store)
+        with connection:
+            try:
+                return _run(connection, sql)
+            except duckdb.Error as error:
+                if _vanished(store, listing):
+                    continue
+                raise _query_error(error, listing) from error
+    raise StoreError(f"the store {store.uri} changes too fast to be read; try again")
+
+
+def _run(connection: duckdb.DuckDBPyConnection, sql: str) -> QueryResult:
+    connection.execute("BEGIN TRANSACTION READ ONLY")
+    reader = connection.sql(sql).to_arrow_reader(BATCH_ROWS)
+    schema = pa.schema(
+        [field.with_name(name) for field, name in zip(reader.schema, _unique(reader.schema), strict=True)]
+    )
+    file = tempfile.SpooledTemporaryFile(MEMORY_BYTES)  # noqa: SIM115 - the result owns and closes it
+    rows = 0
+    try:
+        with store_errors("the result cannot be kept on disk"), pa.ipc.new_stream(file, schema) as writer:
+            for batch in reader:
+                writer.write_batch(pa.RecordBatch.from_arrays(batch.columns, schema=schema))
+                rows += batch.num_rows
+    except BaseException:
+        file.close()
+        raise
+    return QueryResult(file, schema, rows)
+
+
+def _unique(schema: pa.Schema) -> list[str]:
+    """Column names that differ, since objects and Parquet files need that: a, a_1, a_2."""
+    names: list[str] = []
+    for name in schema.names:
+        count, unique = 0, name
+        while unique in names:
+            count += 1
+            unique = f"{name}_{count}"
+        names.append(unique)
+    return names
+
+
+def _query_error(error: duckdb.Error, listing: _Listing) -> QueryError | StoreError:
+    text = one_sentence(error)
+    paths = [path for table in listing.tables.values() for path in (*table.settled, *table.compacted, *table.tail)]
+    if any(path in text for path in paths):
+        return StoreError(f"a file of the store cannot be read: {text}")
+    if isinstance(error, duckdb.CatalogException) and text.startswith("Table"):
+        return QueryError(f"{text} (tables and views: {', '.join(VIEWS)})")
+    return QueryError(f"the query cannot be run: {text}")
+
+
+def _connect(store: Store) -> tuple[duckdb.DuckDBPyConnection, _Listing]:
+    with store_errors(f"cannot read the store {store.uri}"):
+        for _ in range(RETRIES):
+            listing = _list(store)
+            connection = open_duckdb()
+            try:
+                _create_views(connection, listing)
+            except duckdb.Error as error:
+                connection.close()
+                if _vanished(store, listing):
+                    continue
+                raise StoreError(f"the store {store.uri} cannot be read: {one_sentence(error)}") from error
+            _lock(connection, store)
+            return connection, listing
+    raise StoreError(f"the store {store.uri} changes too fast to be read; try again")
+
+
+def _list(store: Store) -> _Listing:
+    sweeps = [store.sweep(name) for name in store.sweeps()]
+    found: dict[type[Row], list[_Paths]] = {row_type: [] for row_type in ROW_TYPES}
+    for row_type in ROW_TYPES:
+        for sweep in sweeps:
+            files = table_files(sweep, row_type)
+            folder = sweep.files.location(sweep.paths.table(row_type))
+            compacted = tuple(f"{folder}/{name}" for name in files.compacted)
+            tail = tuple(f"{folder}/{name}" for name in files.tail)
+            settled = () if tail else compacted
+            found[row_type].append(_Paths(settled=settled, compacted=compacted if tail else (), tail=tail))
+    drivers = [(sweep.name, driver) for sweep in sweeps if (driver := driver_of(sweep)) is not None]
+    return _Listing(
+        tables={row_type: _merged(paths) for row_type, paths in found.items()},
+        running=tuple((name, driver.driver_epoch) for name, driver in drivers if driver.alive),
+    )
+
+
+def _merged(paths: Sequence[_Paths]) -> _Paths:
+    return _Paths(
+        settled=tuple(name for item in paths for name in item.settled),
+        compacted=tuple(name for item in paths for name in item.compacted),
+        tail=tuple(name for item in paths for name in item.tail),
+    )
+
+
+def _vanished(store: Store, listing: _Listing) -> bool:
+    """Whether a compaction has deleted a file since it was listed, for another listing to be worth a try."""
+    return any(
+        not store.files.exists(path)
+        for table in listing.tables.values()
+        for path in (*table.settled, *table.compacted, *table.tail)
+    )
+
+
+def _create_views(connection: duckdb.DuckDBPyConnection, listing: _Listing) -> None:
+    for row_type, paths in listing.tables.items():
+        sql = newest_rows(row_type, compacted=paths.compacted, tail=paths.tail)
+        if paths.settled:
+            sql = f"{rows_of(row_type, paths.settled)} UNION ALL SELECT * FROM ({sql})"  # noqa: S608 - built by `newest_rows`
+        if row_type is AttemptRow:
+            sql = _with_lost(sql, listing.running)
+        columns = column_list(row_type)
+        connection.execute(f"CREATE VIEW {row_type.TABLE} AS SELECT {columns} FROM ({sql})")  # noqa: S608 - as above
+    for name, sql in READY_ANSWERS.items():
+        connection.execute(f"CREATE VIEW {name} AS {sql}")
+
+
+def _with_lost(sql: str, running: Sequence[tuple[str, int]]) -> str:
+    """An attempt that began and did not end is lost unless the driver that began it is at work."""
+    alive = " OR ".join(f"(sweep = {quote(name)} AND driver_epoch = {epoch})" for name, epoch in running) or "false"
+    lost = f"CASE WHEN outcome = 'RUNNING' AND NOT ({alive}) THEN 'LOST' ELSE outcome END"
+    return f"SELECT * REPLACE ({lost} AS outcome) FROM ({sql})"  # noqa: S608 - names are quoted
+
+
+def _lock(connection: duckdb.DuckDBPyConnection, store: Store) -> None:
+    connection.execute(f"SET allowed_directories = [{quote(store.files.location() + '/')}]")
+    for option in (
+        "autoload_known_extensions",
+        "autoinstall_known_extensions",
+        "allow_community_extensions",
+        "python_enable_replacements",
+        "enable_external_access",
+    ):
+        connection.execute(f"SET {option} = false")
+    connection.execute("SET lock_configuration = true")

@@ -1,0 +1,202 @@
+"""The tables of the store: one record class per table, each column typed and documented here and nowhere else.
+
+Rules that keep every Parquet reader right: flat scalars in default encodings; structure goes into JSON strings;
+accuracies are fractions in [0, 1]; metrics are float32; timestamps are UTC microseconds without a zone; durations are
+seconds; memory is bytes. Columns are only ever added, and `SCHEMA_VERSION` rises when one is.
+"""
+
+from __future__ import annotations
+
+from dataclasses import Field, dataclass, field, fields
+from datetime import datetime
+from typing import Any, ClassVar
+
+import pyarrow as pa
+
+SCHEMA_VERSION = 1
+
+TEXT = pa.string()
+INTEGER = pa.int64()
+SMALL = pa.int32()
+METRIC = pa.float32()
+PRECISE = pa.float64()
+MOMENT = pa.timestamp("us")
+
+
+def column(kind: pa.DataType, doc: str, *, optional: bool = False) -> Any:
+    """A dataclass field that is a Parquet column. Optional columns default to None."""
+    metadata = {"arrow": kind, "doc": doc, "nullable": optional}
+    return field(metadata=metadata, default=None) if optional else field(metadata=metadata)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SweepRow:
+    """One version of a sweep's spec."""
+
+    TABLE: ClassVar[str] = "sweeps"
+    KEY: ClassVar[tuple[str, ...]] = ("sweep", "version")
+
+    sweep: str = column(TEXT, "Name of the sweep.")
+    version: int = column(SMALL, "1 for the first spec, one more for each edit of it.")
+    driver_epoch: int = column(SMALL, "Which driver of the sweep wrote the row: 1, 2, ...")
+    spec: str = column(TEXT, "The validated spec, as canonical JSON.")
+    spec_sha256: str = column(TEXT, "SHA-256 of `spec`.")
+    trials_planned: int = column(INTEGER, "Trials of the whole plan.")
+    cells: str = column(TEXT, "The plan's cells, as a JSON list of [backbone, recipe, optimizer].")
+    created_at: datetime = column(MOMENT, "When this version was first run (UTC).")
+    packages: str = column(TEXT, "Versions of Python and of the packages that matter, as a JSON object.")
+    code_version: str = column(TEXT, "Version of bocb and digest of its source.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrialRow:
+    """One trial that ended."""
+
+    TABLE: ClassVar[str] = "trials"
+    KEY: ClassVar[tuple[str, ...]] = ("sweep", "trial_id")
+
+    sweep: str = column(TEXT, "Name of the sweep.")
+    trial_id: str = column(TEXT, "Identity within the sweep, the same on every run of it.")
+    backbone: str = column(TEXT, "Name of the network.")
+    recipe: str = column(TEXT, "Name of the training recipe.")
+    optimizer: str = column(TEXT, "Name of the optimizer.")
+    dataset: str = column(TEXT, "Name of the data set.")
+    input_size: int | None = column(SMALL, "Side of the images the network saw, in pixels.", optional=True)
+    batch_size: int = column(SMALL, "Images per optimizer step.")
+    precision: str | None = column(TEXT, "Arithmetic of forward and backward passes.", optional=True)
+    role: str = column(TEXT, "Why the trial exists: default, design, tune or confirm.")
+    number: int = column(SMALL, "Number of its setting within its cell and role, from 0.")
+    replicate: int = column(SMALL, "Repetition of the same setting under another seed, from 0.")
+    seed: int = column(INTEGER, "Seed of every random stream of the trial.")
+    state: str = column(TEXT, "COMPLETE, DIVERGED, PRUNED or FAIL.")
+    reason: str | None = column(TEXT, "Why it is not COMPLETE, in a few words.", optional=True)
+    score: float | None = column(
+        PRECISE,
+        "The number that trials are compared by; chance for DIVERGED, null for PRUNED and FAIL. Double precision, so "
+        "that samplers rebuilt from the store see what they saw.",
+        optional=True,
+    )
+    score_rule: str = column(TEXT, "How the score follows from the history, and on which part of the data.")
+    val_top1_final: float | None = column(METRIC, "Validation accuracy after the last epoch.", optional=True)
+    val_top1_best: float | None = column(METRIC, "Best validation accuracy of any epoch.", optional=True)
+    val_top1_median10: float | None = column(
+        METRIC, "Median validation accuracy of the last ten epochs.", optional=True
+    )
+    test_top1: float | None = column(METRIC, "Test accuracy after the last epoch; never selected on.", optional=True)
+    epochs_done: int = column(SMALL, "Epochs trained.")
+    epochs_planned: int = column(SMALL, "Epochs of the whole budget.")
+    hp: str = column(TEXT, "Every hyper-parameter that acted, as a JSON object.")
+    hp_source: str = column(TEXT, "Where the values come from: default, design, tune or the trial that is repeated.")
+    hp_lr: float | None = column(PRECISE, "Peak learning rate.", optional=True)
+    hp_weight_decay: float | None = column(PRECISE, "Weight decay of the decayed parameters.", optional=True)
+    point: str | None = column(
+        TEXT, "Coordinates on the unit cube, as a JSON object; null for defaults.", optional=True
+    )
+    optimizer_class: str | None = column(TEXT, "Import path of the class that ran.", optional=True)
+    groups: str | None = column(TEXT, "Parameter groups with their weight decay, as a JSON list.", optional=True)
+    parameters: int | None = column(INTEGER, "Number of trained scalars.", optional=True)
+    classes: int | None = column(SMALL, "Number of classes.", optional=True)
+    attempt: int = column(SMALL, "The attempt that ended the trial, from 1.")
+    driver_epoch: int = column(SMALL, "Which driver of the sweep wrote the row: 1, 2, ...")
+    started_at: datetime = column(MOMENT, "When the last attempt started (UTC).")
+    ended_at: datetime = column(MOMENT, "When the trial ended (UTC).")
+    train_seconds: float | None = column(
+        PRECISE, "Time in training and evaluation over all attempts kept.", optional=True
+    )
+    wall_seconds: float = column(PRECISE, "Time from the last attempt's start to its end.")
+    images_per_second: float | None = column(METRIC, "Training images per second of `train_seconds`.", optional=True)
+    peak_memory: int | None = column(
+        INTEGER, "Bytes: device peak, or the process's resident size on CPUs.", optional=True
+    )
+    device: str | None = column(TEXT, "cpu, or the GPU's product name.", optional=True)
+    code_version: str = column(TEXT, "Version of bocb and digest of its source.")
+    recipe_sha256: str = column(TEXT, "Digest of the resolved recipe.")
+    data_sha256: str | None = column(TEXT, "Digest of images, labels and split.", optional=True)
+    history_sha256: str | None = column(TEXT, "Digest of the learning curve, exact to the last bit.", optional=True)
+    repeats: str | None = column(TEXT, "For confirm: the trial whose setting is repeated.", optional=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CurveRow:
+    """One epoch of one trial."""
+
+    TABLE: ClassVar[str] = "curves"
+    KEY: ClassVar[tuple[str, ...]] = ("sweep", "trial_id", "epoch")
+
+    sweep: str = column(TEXT, "Name of the sweep.")
+    trial_id: str = column(TEXT, "The trial.")
+    backbone: str = column(TEXT, "Name of the network.")
+    optimizer: str = column(TEXT, "Name of the optimizer.")
+    role: str = column(TEXT, "Role of the trial.")
+    attempt: int = column(SMALL, "The attempt that reported the row.")
+    driver_epoch: int = column(SMALL, "Which driver of the sweep wrote the row.")
+    epoch: int = column(SMALL, "Epochs trained so far; the first row has 1.")
+    train_loss: float | None = column(METRIC, "Mean training loss of the epoch, in nats.", optional=True)
+    val_loss: float | None = column(METRIC, "Validation loss after the epoch, in nats.", optional=True)
+    val_top1: float = column(METRIC, "Validation accuracy after the epoch.")
+    val_top5: float | None = column(
+        METRIC, "Validation top-5 accuracy; null with fewer than 6 classes.", optional=True
+    )
+    lr: float = column(METRIC, "Learning rate of the epoch's last step.")
+    grad_norm: float | None = column(METRIC, "Mean L2 norm of the gradient before clipping.", optional=True)
+    seconds: float = column(METRIC, "Wall time of the epoch, evaluation included.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptRow:
+    """One execution of a trial: a row at its start and another at its end, of which the newer counts."""
+
+    TABLE: ClassVar[str] = "attempts"
+    KEY: ClassVar[tuple[str, ...]] = ("sweep", "trial_id", "attempt")
+
+    sweep: str = column(TEXT, "Name of the sweep.")
+    trial_id: str = column(TEXT, "The trial.")
+    attempt: int = column(SMALL, "1 for the first execution.")
+    driver_epoch: int = column(SMALL, "Which driver of the sweep wrote the row.")
+    outcome: str = column(
+        TEXT,
+        "RUNNING until it ends; then the trial's state (COMPLETE, DIVERGED, PRUNED, FAIL), ERROR (it raised and the "
+        "trial is tried again), LOST (its worker or driver died) or STOPPED (parked by a stop, to be continued).",
+    )
+    reason: str | None = column(TEXT, "Why it ended so, in a few words.", optional=True)
+    exception: str | None = column(TEXT, "Class of the exception.", optional=True)
+    traceback: str | None = column(TEXT, "The whole traceback.", optional=True)
+    node: str | None = column(TEXT, "Host it ran on.", optional=True)
+    pid: int | None = column(INTEGER, "Process it ran in.", optional=True)
+    first_epoch: int | None = column(SMALL, "The first epoch it trained: above 1 after a restore.", optional=True)
+    epochs_done: int | None = column(SMALL, "Epochs trained when it ended.", optional=True)
+    started_at: datetime = column(MOMENT, "When it started (UTC).")
+    ended_at: datetime | None = column(MOMENT, "When it ended (UTC); null while it runs.", optional=True)
+
+
+Row = SweepRow | TrialRow | CurveRow | AttemptRow
+ROW_TYPES: tuple[type[Row], ...] = (SweepRow, TrialRow, CurveRow, AttemptRow)
+
+NEWEST_FIRST: dict[str, tuple[str, ...]] = {
+    "sweeps": ("driver_epoch",),
+    "trials": ("driver_epoch", "attempt"),
+    "curves": ("driver_epoch", "attempt"),
+    "attempts": ("driver_epoch", "ended_at"),
+}
+"""Per table, the columns that decide which of several rows of one key counts: the highest, nulls lowest."""
+
+
+def columns_of(row_type: type[Row]) -> tuple[Field[Any], ...]:
+    """The columns of a table, in order."""
+    return fields(row_type)
+
+
+def arrow_schema(row_type: type[Row]) -> pa.Schema:
+    """The Arrow schema of a table, column documentation included."""
+    return pa.schema(
+        [
+            pa.field(
+                item.name,
+                item.metadata["arrow"],
+                nullable=item.metadata["nullable"],
+                metadata={"doc": item.metadata["doc"]},
+            )
+            for item in columns_of(row_type)
+        ],
+        metadata={"bocb.schema_version": str(SCHEMA_VERSION), "bocb.table": row_type.TABLE},
+    )

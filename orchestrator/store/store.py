@@ -1,0 +1,113 @@
+"""Where results are kept: a store is a folder of sweeps."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from orchestrator.errors import StoreError, UsageError
+from orchestrator.store.files import Files, describe
+from orchestrator.store.paths import SWEEP_NAME, SweepPaths
+from orchestrator.store.schema import ROW_TYPES
+from search_spaces.errors import unknown_name
+
+DEFAULT_STORE = "./bocb-store"
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SweepStore:
+    """The files of one sweep, whether or not there are any yet."""
+
+    paths: SweepPaths
+    files: Files
+
+    @property
+    def name(self) -> str:
+        """The sweep's name."""
+        return self.paths.sweep
+
+    def exists(self) -> bool:
+        """Whether anything was ever recorded: a driver's claim, or a row (a copied sweep may lack its drivers)."""
+        folders = (self.paths.drivers, *(self.paths.table(row_type) for row_type in ROW_TYPES))
+        return any(self.files.names(folder) for folder in folders)
+
+
+class Store:
+    """The sweeps below one folder."""
+
+    def __init__(self, uri: str) -> None:
+        self.uri = uri
+        self.files = Files(uri)
+
+    def sweeps(self) -> list[str]:
+        """Names of the sweeps in the store, sorted."""
+        return [name for name in self.files.names() if SWEEP_NAME.fullmatch(name) and self.sweep(name).exists()]
+
+    def sweep(self, name: str) -> SweepStore:
+        """A sweep, existing or not.
+
+        Raises:
+            UsageError: The name cannot be a sweep's.
+        """
+        return SweepStore(paths=SweepPaths(name), files=self.files)
+
+    def existing_sweep(self, name: str) -> SweepStore:
+        """A sweep to read.
+
+        Raises:
+            UsageError: There is none of this name; the message names those there are.
+        """
+        sweep = self.sweep(name)
+        if sweep.exists():
+            return sweep
+        known = self.sweeps()
+        if not known:
+            raise UsageError(f"unknown sweep {name!r}; the store {self.uri} holds no sweeps")
+        raise UsageError(f"{unknown_name('sweep', name, known)} (in the store {self.uri})")
+
+
+def open_store(uri: str | None = None, *, create: bool = False) -> Store:
+    """The store at `uri`, else at BOCB_STORE, else at ./bocb-store.
+
+    Args:
+        uri: A local path or a file:// URI.
+        create: Make the folder and prove that it can be written; without it nothing is touched.
+
+    Raises:
+        StoreError: It cannot be a store, or not be read, or (with `create`) not be written.
+    """
+    given = uri or os.environ.get("BOCB_STORE") or DEFAULT_STORE
+    path = _local_path(given)
+    try:
+        if path.exists() and not path.is_dir():
+            raise StoreError(f"the store {given!r} is a file; give a folder")
+        if create:
+            Files(str(path)).make_folder()
+        wanted = os.R_OK | os.X_OK | (os.W_OK if create else 0)
+        if path.exists() and not os.access(path, wanted):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    except OSError as error:
+        verb = "written" if create else "read"
+        raise StoreError(f"the store {given!r} cannot be {verb}: {describe(error)}") from error
+    return Store(str(path))
+
+
+def _local_path(given: str) -> Path:
+    if "\0" in given:
+        raise StoreError(f"the store {given!r} is not a path")
+    if "://" not in given and not given.startswith("file:"):
+        return Path(given).expanduser().absolute()
+    parts = urlsplit(given) if _SCHEME.match(given) else None
+    if parts is None or parts.scheme.lower() != "file":
+        raise StoreError(
+            f"the store {given!r} is not on a local path; object stores are not supported yet, "
+            "so give a folder or a file:// URI"
+        )
+    if parts.netloc not in ("", "localhost") or not parts.path.startswith("/"):
+        raise StoreError(f"the store {given!r} is not a local file URI; write file:///absolute/path")
+    return Path(unquote(parts.path))

@@ -1,0 +1,197 @@
+"""Runs one sweep, from a plan to the last trial: the one Tune run that serves all cells, and what surrounds it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+
+from orchestrator.driver import Driver
+from orchestrator.errors import Exit
+from orchestrator.history import History, lost_attempts, read_history
+from orchestrator.messages import utc_now
+from orchestrator.outcomes import State
+from orchestrator.plan import Plan
+from orchestrator.progress import Progress
+from orchestrator.provenance import code_version, package_versions
+from orchestrator.ray_environment import prepare
+from orchestrator.spec import spec_from_record
+from orchestrator.spec_changes import check_change
+from orchestrator.stop_request import clear_stop_request, stop_requested
+from orchestrator.store.lease import Lease, claim
+from orchestrator.store.schema import Row, SweepRow
+from orchestrator.store.store import Store, SweepStore
+from orchestrator.store.writer import TableWriter
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunOptions:
+    """How a sweep is run this time; nothing here changes a result."""
+
+    address: str | None = None
+    """The Ray cluster; None makes a private one."""
+    retry: Collection[str] = ()
+    """Kinds of failed trials to run again."""
+    take_over: bool = False
+    """Whether to wait for another driver's heartbeat to expire instead of refusing."""
+
+
+def run_sweep(plan: Plan, store: Store, options: RunOptions, progress: Progress) -> Exit:
+    """Runs what is missing of a sweep, until it is complete, stopped or out of budget.
+
+    Raises:
+        SpecError: The spec was edited in a way that makes results incomparable.
+        BusyError: Another driver runs this sweep.
+        SupersededError: Another driver took this sweep over.
+        StoreError: The store cannot be written.
+        ClusterError: The Ray cluster cannot be used.
+    """
+    sweep = store.sweep(plan.spec.sweep.name)
+    check_edit(sweep, plan)
+    with claim(sweep, take_over=options.take_over) as lease:
+        lease.start_heartbeat()
+        past = read_history(sweep, plan, options.retry)
+        with TableWriter(sweep, lease) as writer:
+            opening: list[Row] = [*_new_version(plan, past, lease), *lost_attempts(past, lease.driver_epoch)]
+            for row in opening:
+                writer.add(row)
+            writer.flush()
+            clear_stop_request(sweep)
+            return _drive(plan, sweep, lease, writer, past, options, progress)
+
+
+def check_edit(sweep: SweepStore, plan: Plan) -> None:
+    """Refuses a spec that cannot continue what the store has under its name.
+
+    Raises:
+        SpecError: Naming the field that was changed.
+    """
+    if not sweep.exists():
+        return
+    version = read_history(sweep, plan).version
+    if version is not None and version.spec_sha256 != plan.spec.digest():
+        check_change(spec_from_record(version.spec), plan.spec)
+
+
+def _new_version(plan: Plan, past: History, lease: Lease) -> list[SweepRow]:
+    """The row of the spec's version, if it is a new one."""
+    if past.version is not None and past.version.spec_sha256 == plan.spec.digest():
+        return []
+    return [
+        SweepRow(
+            sweep=plan.spec.sweep.name,
+            version=past.version.version + 1 if past.version else 1,
+            driver_epoch=lease.driver_epoch,
+            spec=plan.spec.canonical_json(),
+            spec_sha256=plan.spec.digest(),
+            trials_planned=plan.trials,
+            cells=json.dumps([[c.backbone.name, c.recipe.name, c.optimizer.name] for c in plan.cells]),
+            created_at=utc_now(),
+            packages=package_versions(),
+            code_version=code_version(),
+        )
+    ]
+
+
+def _drive(
+    plan: Plan,
+    sweep: SweepStore,
+    lease: Lease,
+    writer: TableWriter,
+    past: History,
+    options: RunOptions,
+    progress: Progress,
+) -> Exit:
+    room = [1]
+    driver = Driver(plan, sweep, lease, writer, past, slots=lambda: room[0])
+    if driver.queue.is_finished:
+        progress.finish(driver)
+        return _exit_of(driver, signals=[])
+    prepare(private=options.address is None)
+    # Deferred: Ray takes seconds to import, reads its environment then, and a complete sweep needs none of it.
+    from orchestrator import cluster
+    from orchestrator.tune_adapters import run_tune
+
+    with stop_signals(driver) as signals, cluster.connected(options.address), _scratch_folder() as scratch:
+        cluster.check_store_is_shared(sweep)
+        resources = cluster.trial_resources(plan.spec.resources)
+
+        def tick() -> None:
+            room[0] = cluster.slots(plan.spec.resources, resources)
+            writer.check()
+            driver.forget_checkpoints()
+            progress.update(driver, writer.trouble)
+            request = stop_requested(sweep)
+            if request is not None and request.now:
+                raise KeyboardInterrupt
+            if driver.out_of_budget or request is not None:
+                driver.request_stop()
+
+        tick()
+        run_tune(driver, resources, scratch, _every(0.5, tick))
+    progress.finish(driver)
+    return _exit_of(driver, signals)
+
+
+@contextmanager
+def _scratch_folder() -> Iterator[Path]:
+    """A folder for what Tune writes; nothing in it is ever read, and it is gone after the run."""
+    folder = Path(tempfile.mkdtemp(prefix="bocb-tune-"))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _exit_of(driver: Driver, signals: list[int]) -> Exit:
+    if driver.queue.is_finished:
+        return Exit.FAILED_TRIALS if driver.queue.counts[State.FAIL] else Exit.COMPLETE
+    if signals:
+        return Exit.SIGNAL
+    return Exit.BUDGET if driver.out_of_budget else Exit.INCOMPLETE
+
+
+@contextmanager
+def stop_signals(driver: Driver) -> Iterator[list[int]]:
+    """While the block runs, the first SIGINT or SIGTERM stops the sweep cleanly and the second at once.
+
+    Yields:
+        The signals received so far.
+    """
+    received: list[int] = []
+
+    def handle(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - the signal module's signature
+        received.append(number)
+        driver.request_stop()
+        if len(received) > 1:
+            raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        yield received
+        return
+    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield received
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _every(seconds: float, action: Callable[[], None]) -> Callable[[], None]:
+    """The action, done at most once in that many seconds however often it is called."""
+    last = [float("-inf")]
+
+    def limited() -> None:
+        if time.monotonic() - last[0] >= seconds:
+            last[0] = time.monotonic()
+            action()
+
+    return limited

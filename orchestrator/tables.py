@@ -1,0 +1,77 @@
+"""Records as tables for a terminal. Computes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import timedelta
+
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+from orchestrator.cost import Cost
+from orchestrator.plan import Plan
+from orchestrator.status import CellStatus, SweepStatus
+
+MARKS = {"COMPLETE": "", "DIVERGED": "div", "PRUNED": "pruned", "FAIL": "fail"}
+
+
+def table_of(columns: Sequence[str], rows: Iterable[Sequence[object]], title: str | None = None) -> Table:
+    """A table of anything; None shows as a dash."""
+    table = Table(*columns, title=title, title_justify="left")
+    for row in rows:
+        table.add_row(*("-" if value is None else str(value) for value in row))
+    return table
+
+
+def plan_text(plan: Plan, cost: Cost) -> Group:
+    """A plan: its cells, its trials by role, its cost."""
+    backbones = ", ".join(dict.fromkeys(cell.backbone.name for cell in plan.cells))
+    optimizers = ", ".join(dict.fromkeys(cell.optimizer.name for cell in plan.cells))
+    hours = "" if cost.slot_hours is None else f"{cost.slot_hours:.2f} slot hours, from "
+    return Group(
+        Text(f"backbones:  {backbones}"),
+        Text(f"optimizers: {optimizers}"),
+        _plan_table(plan),
+        Text(f"cost: {hours}{cost.basis}"),
+    )
+
+
+def _plan_table(plan: Plan) -> Table:
+    rows: list[tuple[object, ...]] = [
+        (role, count, count * plan.spec.training.epochs) for role, count in plan.trials_by_role().items()
+    ]
+    rows.append(("all", plan.trials, plan.epochs))
+    return table_of(("role", "trials", "epochs"), rows, f"{plan.spec.sweep.name}: {len(plan.cells)} cells")
+
+
+def status_table(status: SweepStatus) -> Table:
+    """The matrix of cells: best score, trials that ended, and how many of those have no result."""
+    optimizers = list(dict.fromkeys(cell.optimizer for cell in status.cells))
+    rows = list(dict.fromkeys((cell.backbone, cell.recipe) for cell in status.cells))
+    several = len({recipe for _, recipe in rows}) > 1
+    by_key = {(cell.backbone, cell.recipe, cell.optimizer): cell for cell in status.cells}
+    table = Table("backbone", *optimizers, title=f"{status.sweep}: best score (trials ended)", title_justify="left")
+    for backbone, recipe in rows:
+        cells = [by_key.get((backbone, recipe, optimizer)) for optimizer in optimizers]
+        table.add_row(f"{backbone} ({recipe})" if several else backbone, *(_cell(cell) for cell in cells))
+    return table
+
+
+def status_line(status: SweepStatus) -> str:
+    """One line: how many trials of how many, by state, running, time left."""
+    states = ", ".join(f"{number} {state}" for state, number in status.states.items()) or "none ended"
+    parts = [f"{status.sweep}: {status.done} of {status.planned} trials ({states})", f"{status.running} running"]
+    if status.seconds_left is not None:
+        parts.append(f"{timedelta(seconds=round(status.seconds_left))} left")
+    if status.driver is None or not status.driver.alive:
+        parts.append("no driver is alive")
+    return "; ".join(parts)
+
+
+def _cell(cell: CellStatus | None) -> str:
+    if cell is None:
+        return ""
+    score = "-" if cell.best is None else f"{cell.best:.4f}"
+    marks = "".join(f", {count} {MARKS[state]}" for state, count in cell.states.items() if MARKS.get(state))
+    return f"{score} ({sum(cell.states.values())}{marks})"

@@ -1,0 +1,193 @@
+"""Rows of the store made from what was planned and what a worker reported."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+from orchestrator.messages import Ending, Report, utc_now
+from orchestrator.outcomes import Outcome, State, Verdict
+from orchestrator.plan import Plan, PlannedTrial, Role
+from orchestrator.provenance import code_version
+from orchestrator.store.schema import AttemptRow, CurveRow, TrialRow
+from search_spaces.optimizers import HpValue
+from trainers.config import TrainOn, Validation, recipe_digest
+from trainers.measurement import Measurement
+from trainers.trainer import Resolved
+
+
+def curve_rows(plan: Plan, trial: PlannedTrial, report: Report, driver_epoch: int) -> list[CurveRow]:
+    """The rows of a report's measurements."""
+    return [
+        CurveRow(
+            sweep=plan.spec.sweep.name,
+            trial_id=trial.trial_id,
+            backbone=trial.cell.backbone.name,
+            optimizer=trial.cell.optimizer.name,
+            role=trial.role,
+            attempt=report.attempt,
+            driver_epoch=driver_epoch,
+            **asdict(measurement),
+        )
+        for measurement in report.measurements
+    ]
+
+
+def started_row(plan: Plan, trial: PlannedTrial, attempt: int, driver_epoch: int) -> AttemptRow:
+    """The row of an attempt's start."""
+    return AttemptRow(
+        sweep=plan.spec.sweep.name,
+        trial_id=trial.trial_id,
+        attempt=attempt,
+        driver_epoch=driver_epoch,
+        outcome=Outcome.RUNNING,
+        started_at=utc_now(),
+    )
+
+
+def score_part(plan: Plan, trial: PlannedTrial) -> str:
+    """Which part of the data a trial is scored on: "validation" or "test"."""
+    on_test = plan.data.validation is Validation.TEST or (
+        trial.role is Role.CONFIRM and plan.protocol.confirm.train_on is TrainOn.ALL
+    )
+    return "test" if on_test else "validation"
+
+
+def history_digest(history: Sequence[Measurement]) -> str:
+    """SHA-256 of a learning curve, exact to the last bit; times, which no rerun repeats, are left out."""
+    exact = [{**asdict(measurement), "seconds": None} for measurement in history]
+    return hashlib.sha256(json.dumps(exact, sort_keys=True).encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Execution:
+    """What an attempt came to, as far as its worker told."""
+
+    attempt: int
+    driver_epoch: int
+    started_at: datetime
+    history: Sequence[Measurement]
+    """The whole learning curve, from the trial's first epoch."""
+    resolved: Resolved | None
+    ending: Ending | None
+    first_epoch: int = 1
+    node: str | None = None
+    pid: int | None = None
+
+
+def ended_row(plan: Plan, trial: PlannedTrial, verdict: Verdict, execution: Execution) -> AttemptRow:
+    """The row of an attempt's end."""
+    ending = execution.ending
+    return AttemptRow(
+        sweep=plan.spec.sweep.name,
+        trial_id=trial.trial_id,
+        attempt=execution.attempt,
+        driver_epoch=execution.driver_epoch,
+        outcome=verdict.outcome,
+        reason=verdict.reason,
+        exception=ending.exception if ending else None,
+        traceback=ending.traceback if ending else None,
+        node=execution.node,
+        pid=execution.pid,
+        first_epoch=execution.first_epoch,
+        epochs_done=len(execution.history),
+        started_at=execution.started_at,
+        ended_at=utc_now(),
+    )
+
+
+def trial_row(plan: Plan, trial: PlannedTrial, verdict: Verdict, execution: Execution) -> TrialRow:
+    """The row of a trial that ended.
+
+    Raises:
+        ValueError: The verdict does not end the trial.
+    """
+    if verdict.state is None:
+        raise ValueError(f"{trial.trial_id} has not ended")
+    ended_at = utc_now()
+    return TrialRow(
+        sweep=plan.spec.sweep.name,
+        trial_id=trial.trial_id,
+        backbone=trial.cell.backbone.name,
+        recipe=trial.cell.recipe.name,
+        optimizer=trial.cell.optimizer.name,
+        dataset=plan.data.name,
+        batch_size=plan.spec.training.batch_size,
+        role=trial.role,
+        number=trial.number,
+        replicate=trial.replicate,
+        seed=trial.seed,
+        state=verdict.state,
+        reason=verdict.reason,
+        score=verdict.score,
+        score_rule=f"{plan.spec.training.score} on {score_part(plan, trial)}",
+        epochs_planned=plan.spec.training.epochs,
+        hp_source=trial.hp_source,
+        point=json.dumps(trial.point, sort_keys=True) if trial.point is not None else None,
+        attempt=execution.attempt,
+        driver_epoch=execution.driver_epoch,
+        started_at=execution.started_at,
+        ended_at=ended_at,
+        wall_seconds=(ended_at - execution.started_at).total_seconds(),
+        code_version=code_version(),
+        recipe_sha256=recipe_digest(trial.cell.recipe),
+        repeats=trial.repeats,
+        **_hyperparameters(execution.resolved.hp if execution.resolved else trial.hp),
+        **_curve_facts(execution, is_result=verdict.state is not State.FAIL),
+        **_resolved_facts(execution.resolved),
+    )
+
+
+def _hyperparameters(hp: Mapping[str, HpValue]) -> dict[str, Any]:
+    return {
+        "hp": json.dumps(dict(hp), sort_keys=True),
+        "hp_lr": _number(hp.get("lr")),
+        "hp_weight_decay": _number(hp.get("weight_decay")),
+    }
+
+
+def _curve_facts(execution: Execution, *, is_result: bool) -> dict[str, Any]:
+    """The columns that follow from the learning curve; accuracies only where the trial has a result."""
+    history, resolved, ending = execution.history, execution.resolved, execution.ending
+    seconds = sum(measurement.seconds for measurement in history)
+    images = resolved.train_samples * len(history) if resolved else 0
+    facts: dict[str, Any] = {
+        "epochs_done": len(history),
+        "train_seconds": seconds,
+        "images_per_second": images / seconds if seconds > 0 else None,
+        "test_top1": ending.test_top1 if ending else None,
+        "peak_memory": ending.peak_memory if ending else None,
+    }
+    if is_result and history:
+        accuracies = [measurement.val_top1 for measurement in history]
+        facts |= {
+            "val_top1_final": accuracies[-1],
+            "val_top1_best": max(accuracies),
+            "val_top1_median10": statistics.median(accuracies[-10:]),
+            "history_sha256": history_digest(history),
+        }
+    return facts
+
+
+def _resolved_facts(resolved: Resolved | None) -> dict[str, Any]:
+    if resolved is None:
+        return {}
+    return {
+        "input_size": resolved.input_size,
+        "precision": resolved.precision,
+        "optimizer_class": resolved.optimizer_class,
+        "groups": json.dumps([asdict(group) for group in resolved.groups]),
+        "parameters": resolved.parameters,
+        "classes": resolved.classes,
+        "device": resolved.device,
+        "data_sha256": resolved.data_sha256,
+    }
+
+
+def _number(value: HpValue) -> float | None:
+    return float(value) if isinstance(value, int | float) else None

@@ -1,0 +1,232 @@
+"""A sweep that is killed, stopped or loses workers ends with the numbers of one that was left alone."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from orchestrator.store.reader import read_rows
+from orchestrator.store.schema import AttemptRow, CurveRow, TrialRow
+from orchestrator.store.store import open_store
+from tests.integration.commands import bocb, kill, rows, running, wait_until
+
+pytestmark = [pytest.mark.ray, pytest.mark.timeout(400)]
+
+SPEC = """
+[sweep]
+name = "killed"
+
+[grid]
+backbones = ["tests.own_code:slow_a", "tests.own_code:slow_b"]
+optimizers = ["sgd", "adamw"]
+
+[data]
+name = "synthetic"
+
+[training]
+epochs = 4
+
+[protocol.default]
+seeds = 1
+[protocol.design]
+points = 2
+[protocol.tune]
+trials = 2
+[protocol.confirm]
+top = 1
+seeds = 1
+
+[checkpoints]
+interval_seconds = 0
+
+[resources]
+max_concurrent = 2
+"""
+TRIALS, EPOCHS = 24, 4
+
+
+def results(store: Path) -> dict[str, tuple[Any, ...]]:
+    """What must not depend on what happened on the way."""
+    return {
+        row.trial_id: (row.state, row.score, row.history_sha256, row.hp, row.seed, row.test_top1, row.repeats)
+        for row in read_rows(open_store(str(store)).sweep("killed"), TrialRow)
+    }
+
+
+def curves(store: Path) -> dict[tuple[str, int], str]:
+    found = read_rows(open_store(str(store)).sweep("killed"), CurveRow)
+    # As text, so that a NaN equals itself.
+    return {(row.trial_id, row.epoch): repr((row.val_top1, row.train_loss, row.lr)) for row in found}
+
+
+def ended_trials(store: Path) -> int:
+    opened = open_store(str(store))
+    return len(read_rows(opened.sweep("killed"), TrialRow)) if opened.sweep("killed").exists() else 0
+
+
+@pytest.fixture(scope="module")
+def spec(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("spec") / "killed.toml"
+    path.write_text(SPEC)
+    return path
+
+
+@pytest.fixture(scope="module")
+def undisturbed(spec: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    store = tmp_path_factory.mktemp("undisturbed") / "store"
+    answer = bocb(store, "run", str(spec))
+    assert answer.returncode == 0, answer.stdout + answer.stderr
+    assert len(results(store)) == TRIALS
+    return store
+
+
+def test_a_second_run_does_nothing(spec: Path, undisturbed: Path) -> None:
+    before = rows(undisturbed, "SELECT * FROM attempts ORDER BY ALL")
+    answer = bocb(undisturbed, "run", str(spec))
+    assert answer.returncode == 0, answer.stderr
+    assert rows(undisturbed, "SELECT * FROM attempts ORDER BY ALL") == before
+
+
+def test_kills_of_the_driver_change_no_number(spec: Path, undisturbed: Path, tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    finished_before: dict[str, int] = {}
+    for moment in (2, 10, 17):
+        with running(store, "run", str(spec)) as process:
+            wait_until(lambda count=moment: ended_trials(store) >= count, f"trial {moment}")
+            assert process.poll() is None, (tmp_path / "output.txt").read_text()
+            kill(process)
+        now = {row.trial_id: row.attempt for row in read_rows(open_store(str(store)).sweep("killed"), TrialRow)}
+        assert finished_before.items() <= now.items(), "a finished trial ran again"
+        finished_before = now
+    answer = bocb(store, "resume", "killed")
+    assert answer.returncode == 0, answer.stdout + answer.stderr
+    assert results(store) == results(undisturbed)
+    assert curves(store) == curves(undisturbed)
+    assert len(curves(store)) == sum(
+        row.epochs_done for row in read_rows(open_store(str(store)).sweep("killed"), TrialRow)
+    )
+    final = {row.trial_id: row.attempt for row in read_rows(open_store(str(store)).sweep("killed"), TrialRow)}
+    assert finished_before.items() <= final.items(), "a finished trial ran again"
+    attempts = read_rows(open_store(str(store)).sweep("killed"), AttemptRow)
+    lost = [row for row in attempts if row.outcome == "LOST"]
+    assert lost, "no attempt was under way at any of the kills"
+    assert not [row for row in attempts if row.outcome == "RUNNING"]
+    went_on = [row for row in attempts if (row.first_epoch or 1) > 1]
+    assert went_on, "no trial went on from a checkpoint"
+    assert not list((store / "killed" / "checkpoints").glob("*/*")), "a checkpoint outlived its trial"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_parks_the_running_trials(spec: Path, undisturbed: Path, tmp_path: Path, number: int) -> None:
+    store = tmp_path / "store"
+    with running(store, "run", str(spec)) as process:
+        wait_until(lambda: ended_trials(store) >= 3, "three trials")
+        process.send_signal(number)
+        assert process.wait(timeout=60) == 130
+    outcomes = rows(store, "SELECT DISTINCT outcome FROM attempts ORDER BY ALL")
+    assert {row["outcome"] for row in outcomes} >= {"STOPPED"}
+    assert "RUNNING" not in {row["outcome"] for row in outcomes}
+    answer = bocb(store, "run", str(spec))
+    assert answer.returncode == 0, answer.stdout + answer.stderr
+    assert results(store) == results(undisturbed)
+    assert not rows(store, "SELECT * FROM attempts WHERE outcome = 'LOST'"), "a parked epoch was lost"
+
+
+def test_stop_ends_a_run_that_can_be_resumed(spec: Path, tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    with running(store, "run", str(spec)) as process:
+        wait_until(lambda: ended_trials(store) >= 1, "one trial")
+        busy = bocb(store, "run", str(spec))
+        assert busy.returncode == 4, "a second driver was let in"
+        assert "is being run by process" in busy.stderr
+        assert bocb(store, "stop", "killed").returncode == 0
+        assert process.wait(timeout=60) == 4
+    assert 1 <= ended_trials(store) < TRIALS
+    again = bocb(store, "stop", "killed")
+    assert (again.returncode, again.stdout) == (2, "")
+
+
+def worker_of(process: subprocess.Popen[str]) -> psutil.Process | None:
+    """A worker that is training."""
+    for child in psutil.Process(process.pid).children(recursive=True):
+        if child.name().startswith("ray::TrialWorke"):
+            return child
+    return None
+
+
+def test_a_killed_worker_costs_no_trial(spec: Path, undisturbed: Path, tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    with running(store, "run", str(spec)) as process:
+        for moment in (2, 6):
+            wait_until(lambda count=moment: ended_trials(store) >= count, f"trial {moment}")
+            worker = worker_of(process)
+            assert worker is not None
+            worker.kill()
+        assert process.wait(timeout=120) == 0, (tmp_path / "output.txt").read_text()
+    assert results(store) == results(undisturbed)
+    assert curves(store) == curves(undisturbed)
+    lost = rows(store, "SELECT reason FROM attempts WHERE outcome = 'LOST'")
+    assert [row["reason"] for row in lost] == ["worker died"] * 2
+
+
+def one_cell(backbone: str) -> str:
+    return f"""
+[sweep]
+name = "one"
+[grid]
+backbones = ["synthetic_a", "tests.own_code:{backbone}"]
+optimizers = ["sgd"]
+[data]
+name = "synthetic"
+[training]
+epochs = 4
+[protocol.default]
+seeds = 2
+[checkpoints]
+interval_seconds = 0
+"""
+
+
+@pytest.fixture
+def run_one(tmp_path: Path) -> Callable[..., tuple[int, Path]]:
+    """Runs a sweep of one good and one bad cell."""
+
+    def run(backbone: str, *arguments: str) -> tuple[int, Path]:
+        (tmp_path / "one.toml").write_text(one_cell(backbone))
+        store = tmp_path / "store"
+        answer = bocb(store, *(arguments or ("run", "one.toml")), BOCB_TEST_FLAG=str(tmp_path / "flag"))
+        return answer.returncode, store
+
+    return run
+
+
+def test_a_trial_that_raises_fails_alone(run_one: Callable[..., tuple[int, Path]]) -> None:
+    code, store = run_one("raises_until_mended")
+    assert code == 3
+    states = rows(store, "SELECT backbone, state, reason, score, attempt FROM trials ORDER BY ALL")
+    assert [(row["state"], row["attempt"]) for row in states] == [("COMPLETE", 1)] * 2 + [("FAIL", 2)] * 2
+    assert states[-1]["reason"] == "error: RuntimeError: not mended yet"
+    assert states[-1]["score"] is None
+    tracebacks = rows(store, "SELECT traceback FROM attempts WHERE outcome IN ('ERROR', 'FAIL')")
+    assert len(tracebacks) == 4
+    assert all("_raise_until_mended" in row["traceback"] for row in tracebacks)
+
+    assert run_one("raises_until_mended")[0] == 3, "a failed trial ran again without being asked for"
+    (store.parent / "flag").touch()
+    assert run_one("raises_until_mended", "resume", "one", "--retry", "lost")[0] == 3
+    assert run_one("raises_until_mended", "resume", "one", "--retry", "error")[0] == 0
+    after = rows(store, "SELECT state, attempt FROM trials ORDER BY ALL")
+    assert [(row["state"], row["attempt"]) for row in after] == [("COMPLETE", 1)] * 2 + [("COMPLETE", 3)] * 2
+
+
+def test_a_trial_that_kills_its_worker_is_lost_and_tried_again(run_one: Callable[..., tuple[int, Path]]) -> None:
+    code, store = run_one("kills_its_worker_once")
+    assert code == 0
+    attempts = rows(store, "SELECT outcome, first_epoch FROM attempts WHERE attempt = 2 OR outcome = 'LOST'")
+    assert sorted((row["outcome"], row["first_epoch"]) for row in attempts) == [("COMPLETE", 3), ("LOST", 1)]

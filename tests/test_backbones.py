@@ -1,0 +1,149 @@
+"""The backbone catalogue, names of timm, a user's own functions, and what is built from them."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from search_spaces.backbones import BackboneInfo, backbone_families, get_backbone, list_backbones
+from search_spaces.errors import UserError
+from trainers.backbones import build_backbone, resolve_backbone
+from trainers.process import reset_process_state
+
+NETWORKS = [info for info in list_backbones() if info.family != "synthetic"]
+SHAPES = {"digits": (10, 1, 8), "cifar": (100, 3, 32)}
+
+
+def linear(num_classes: int) -> nn.Module:
+    return nn.Sequential(nn.Flatten(), nn.Linear(64, num_classes))
+
+
+def sized(num_classes: int, in_chans: int, img_size: int) -> nn.Module:
+    return nn.Sequential(nn.Flatten(), nn.Linear(in_chans * img_size**2, num_classes))
+
+
+def wrong_outputs(num_classes: int) -> nn.Module:
+    return nn.Sequential(nn.Flatten(), nn.Linear(64, num_classes + 1))
+
+
+def no_network(num_classes: int) -> int:
+    return num_classes
+
+
+NOT_CALLABLE = 3
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> None:
+    reset_process_state(0, threads=1)
+
+
+def build(info: BackboneInfo, classes: int = 10, channels: int = 1, image_size: int = 8) -> nn.Module:
+    return build_backbone(info, classes=classes, channels=channels, image_size=image_size)
+
+
+@pytest.mark.parametrize("info", NETWORKS, ids=lambda info: info.name)
+def test_every_network_takes_the_images_it_is_for(info: BackboneInfo) -> None:
+    classes, channels, size = SHAPES[info.family]
+    network = build(info, classes, channels, size)
+    assert network.training
+    loss = network(torch.rand(2, channels, size, size)).logsumexp(1).mean()
+    loss.backward()
+    assert all(parameter.grad is not None for parameter in network.parameters())
+
+
+@pytest.mark.parametrize("info", [info for info in NETWORKS if info.parameters], ids=lambda info: info.name)
+def test_published_facts_are_those_of_timm(info: BackboneInfo) -> None:
+    original = {
+        "resnet18_cifar": "resnet18",
+        "deit_tiny_cifar": "deit_tiny_patch16_224",
+        "convnext_atto_cifar": "convnext_atto",
+    }[info.name]
+    # `meta` counts without drawing weights.
+    with torch.device("meta"):
+        network = resolve_and_build(original)
+    assert sum(parameter.numel() for parameter in network.parameters()) == info.parameters
+
+
+def resolve_and_build(name: str) -> nn.Module:
+    from trainers.timm_models import timm
+
+    return timm.create_model(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "size"), [("resnet18_cifar", 32), ("convnext_atto_cifar", 16), ("resnet_digits", 8)]
+)
+def test_the_stem_keeps_the_map(name: str, size: int) -> None:
+    info = get_backbone(name)
+    classes, channels, image_size = SHAPES[info.family]
+    network = build(info, classes, channels, image_size)
+    stem = network.stem if hasattr(network, "stem") else nn.Sequential(network.conv1, network.bn1, network.maxpool)
+    assert stem(torch.rand(2, channels, image_size, image_size)).shape[-1] == size
+
+
+def test_weights_come_from_the_global_generator() -> None:
+    def weights(seed: int) -> torch.Tensor:
+        torch.manual_seed(seed)
+        return torch.cat([p.flatten() for p in build(get_backbone("vit_digits")).parameters()])
+
+    assert torch.equal(weights(1), weights(1))
+    assert not torch.equal(weights(1), weights(2))
+
+
+def test_names_of_the_catalogue_and_families_are_listed() -> None:
+    assert set(backbone_families()) == {"digits", "cifar", "synthetic"}
+    for info in list_backbones():
+        assert resolve_backbone(info.name) is get_backbone(info.name) is info
+
+
+@pytest.mark.parametrize(("name", "takes_size"), [("resnet18", False), ("test_vit", True)])
+def test_any_network_of_timm_can_be_built(name: str, takes_size: bool) -> None:
+    info = resolve_backbone(name)
+    assert (info.family, info.takes_image_size) == ("timm", takes_size)
+    assert build(info, 7, 3, 32)(torch.rand(2, 3, 32, 32)).shape == (2, 7)
+
+
+@pytest.mark.parametrize(("name", "close"), [("resnet_digit", "resnet_digits"), ("convnext_tinny", "convnext_tiny")])
+def test_an_unknown_name_shows_close_ones(name: str, close: str) -> None:
+    with pytest.raises(UserError, match=f"unknown backbone '{name}'; did you mean .*{close}"):
+        resolve_backbone(name)
+
+
+def test_functions_of_ones_own_get_what_their_signature_takes() -> None:
+    plain, with_size = resolve_backbone(f"{__name__}:linear"), resolve_backbone(f"{__name__}:sized")
+    assert (plain.takes_channels, plain.takes_image_size) == (False, False)
+    assert (with_size.takes_channels, with_size.takes_image_size) == (True, True)
+    assert build(plain)(torch.rand(2, 1, 8, 8)).shape == (2, 10)
+    assert build(with_size, channels=3)(torch.rand(2, 3, 8, 8)).shape == (2, 10)
+
+
+@pytest.mark.parametrize(
+    ("path", "part"),
+    [
+        ("no_such_package:network", "cannot import no_such_package"),
+        (f"{__name__}:linaer", "did you mean linear"),
+        (f"{__name__}:NOT_CALLABLE", "not a class or function"),
+        (":network", "package.module:name"),
+    ],
+)
+def test_a_path_that_leads_nowhere_is_refused(path: str, part: str) -> None:
+    with pytest.raises(UserError, match=part):
+        resolve_backbone(path)
+
+
+@pytest.mark.parametrize(
+    ("info", "shape", "part"),
+    [
+        (resolve_backbone(f"{__name__}:wrong_outputs"), (10, 1, 8), "logits"),
+        (resolve_backbone(f"{__name__}:no_network"), (10, 1, 8), "not a torch.nn.Module"),
+        (resolve_backbone(f"{__name__}:linear"), (10, 3, 8), "cannot be built for 10 classes and images of 3x8x8"),
+        (get_backbone("vit_digits"), (10, 1, 32), "vit_digits takes images of 8 px; got 32"),
+        (get_backbone("deit_tiny_cifar"), (10, 3, 3), "deit_tiny_cifar cannot be built"),
+    ],
+    ids=lambda value: value.name.partition(":")[2] or value.name if isinstance(value, BackboneInfo) else "",
+)
+def test_networks_that_do_not_fit_are_named(info: BackboneInfo, shape: tuple[int, int, int], part: str) -> None:
+    with pytest.raises(UserError, match=part):
+        build(info, *shape)

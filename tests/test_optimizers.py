@@ -1,0 +1,222 @@
+"""The optimizer catalogue, a user's own optimizers, and what is built from them."""
+
+from __future__ import annotations
+
+import csv
+import inspect
+import math
+import os
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from search_spaces.errors import UserError
+from search_spaces.optimizers import (
+    OptimizerInfo,
+    check_hyperparameters,
+    custom_optimizer,
+    get_optimizer,
+    list_optimizers,
+    with_ranges,
+)
+from search_spaces.recipes import DecayExemption
+from search_spaces.spaces import Scale
+from trainers.optimizers import build_optimizer, optimizer_class
+
+IMPLEMENTATION = {"params", "foreach", "fused", "maximize", "capturable", "differentiable"}
+"""Constructor arguments that choose how, not what, is computed."""
+
+PAPER = Path(os.environ.get("BOCB_PAPER", Path(__file__).parents[2] / "shared/paper")) / "search_spaces.csv"
+
+every_optimizer = pytest.mark.parametrize("info", list_optimizers(), ids=lambda info: info.name)
+
+
+class Net(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.token = nn.Parameter(torch.ones(1, 1, 4))
+        self.conv = nn.Conv2d(2, 4, 3)
+        self.norm = nn.BatchNorm2d(4)
+        self.frozen = nn.Parameter(torch.ones(3), requires_grad=False)
+
+    def no_weight_decay(self) -> set[str]:
+        return {"token"}
+
+
+class OwnSGD(torch.optim.SGD):
+    """An optimizer of a user, who passes arguments on."""
+
+
+class Forgetful(torch.optim.SGD):
+    def __init__(self, params: object, lr: float, strength: float = 1.0) -> None:
+        super().__init__(params, lr=lr)
+
+
+class Stubborn(torch.optim.SGD):
+    def __init__(self, params: object, lr: float, momentum: float = 0.0) -> None:
+        super().__init__(params, lr=lr, momentum=0.5)
+
+
+def own(name: str, **arguments: float) -> OptimizerInfo:
+    return custom_optimizer("mine", class_path=f"{__name__}:{name}", arguments=arguments, ranges={})
+
+
+@every_optimizer
+def test_rate_and_decay_are_searched_and_nothing_else_is(info: OptimizerInfo) -> None:
+    assert info.space.names == ("lr", "weight_decay")
+    rate, decay = info.space.dimensions
+    assert math.log10(rate.high / rate.low) == pytest.approx(4, abs=1e-3)
+    assert math.log10(decay.high / decay.low) == pytest.approx(3, abs=1e-3)
+    assert decay.scale is Scale.ZERO_OR_LOG
+    assert rate.low <= info.defaults["lr"] <= rate.high
+
+
+@pytest.mark.skipif(not PAPER.exists(), reason=f"the tables of the paper are not at {PAPER} (set BOCB_PAPER)")
+@every_optimizer
+def test_defaults_and_ranges_are_those_of_the_table(info: OptimizerInfo) -> None:
+    rows = [row for row in csv.DictReader(PAPER.open()) if row["optimizer"] == info.name]
+    dimensions = {dimension.name: dimension for dimension in info.space.dimensions}
+    words = {"true": True, "false": False, "true for decayed parameters": True}
+    for row in rows:
+        name = row["hyperparameter"]
+        default = words[row["default"]] if row["default"] in words else float(row["default"])
+        assert info.defaults[name] == default, name
+        if name in dimensions:
+            found = (dimensions[name].low, dimensions[name].high, dimensions[name].scale)
+            assert found == (float(row["low"]), float(row["high"]), row["scale"])
+
+
+@every_optimizer
+def test_every_argument_of_the_class_is_given(info: OptimizerInfo) -> None:
+    given = {"betas" if name.startswith("beta") else name for name in info.defaults}
+    assert set(inspect.signature(optimizer_class(info)).parameters) - IMPLEMENTATION == given
+
+
+@every_optimizer
+@pytest.mark.parametrize("exemption", DecayExemption)
+def test_what_was_built_holds_what_was_asked_for(info: OptimizerInfo, exemption: DecayExemption) -> None:
+    asked = {**info.defaults, "lr": 0.0123, "weight_decay": 0.045}
+    built = build_optimizer(info, asked, Net(), exemption)
+    assert built.hp == asked
+    assert built.class_path.split(":")[1] == info.class_path.split(":")[1]
+    by_name = {group.name: group for group in built.groups}
+    if exemption is DecayExemption.NONE:
+        assert set(by_name) == {"decayed"}
+        assert by_name["decayed"].tensors == 5
+    else:
+        assert (by_name["decayed"].tensors, by_name["decayed"].parameters) == (1, 72)
+        assert (by_name["exempt"].tensors, by_name["exempt"].weight_decay) == (4, 0.0)
+    assert by_name["decayed"].weight_decay == 0.045
+
+
+def test_lamb_adapts_decayed_parameters_even_without_decay() -> None:
+    info = get_optimizer("lamb")
+    built = build_optimizer(info, {**info.defaults, "weight_decay": 0.0}, Net(), DecayExemption.VECTORS)
+    assert [group["always_adapt"] for group in built.optimizer.param_groups] == [True, False]
+
+
+def one_step(info: OptimizerInfo, **changed: float) -> float:
+    """Where a weight of 2 with gradient 0.5 goes in the first step."""
+    network = nn.Linear(1, 1, bias=False)
+    nn.init.constant_(network.weight, 2.0)
+    built = build_optimizer(info, {**info.defaults, **changed}, network, DecayExemption.NONE)
+    network.weight.grad = torch.full_like(network.weight, 0.5)
+    built.optimizer.step()
+    return network.weight.item()
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        # gradient 0.5 + 0.1 * 2 = 0.7 where the decay is coupled; the weight loses lr * 0.1 * 2 where decoupled
+        ("sgd", 2 - 0.01 * 0.7),
+        ("adam", 2 - 0.01),
+        ("adamax", 2 - 0.01),
+        ("adamw", 2 * (1 - 0.001) - 0.01),
+        ("lion", 2 * (1 - 0.001) - 0.01),
+        # the step's norm is the weight's: 2, times lr
+        ("lamb", 2 - 0.02),
+        ("adagrad", 2 - 0.01),
+        # first second moment is 0.01 * gradient^2
+        ("rmsprop", 2 - 0.1),
+    ],
+)
+def test_the_first_step_is_the_published_one(name: str, expected: float) -> None:
+    assert one_step(get_optimizer(name), lr=0.01, weight_decay=0.1) == pytest.approx(expected, abs=2e-6)
+
+
+def test_unknown_names_show_the_close_ones() -> None:
+    with pytest.raises(UserError, match=r"unknown optimizer 'adamv'; did you mean .*adamw"):
+        get_optimizer("adamv")
+
+
+@pytest.mark.parametrize("hp", [{"momentun": 0.9}, {}])
+def test_hyperparameters_that_do_not_fit_are_refused(hp: dict[str, float]) -> None:
+    info = get_optimizer("sgd")
+    with pytest.raises(UserError, match="momentum"):
+        check_hyperparameters(info, {"lr": 0.1, "weight_decay": 0.0, **hp})
+
+
+def test_ranges_can_be_replaced_and_added() -> None:
+    info = with_ranges(
+        get_optimizer("sgd"), {"lr": [0.01, 1], "momentum": [0.5, 0.995], "weight_decay": [1e-5, 1e-2]}
+    )
+    assert info.space.names == ("lr", "weight_decay", "momentum")
+    assert [d.scale for d in info.space.dimensions] == [Scale.LOG, Scale.ZERO_OR_LOG, Scale.LOG1M]
+    assert (info.space.dimensions[0].low, info.space.dimensions[0].high) == (0.01, 1)
+    assert info.defaults == get_optimizer("sgd").defaults
+
+
+@pytest.mark.parametrize(
+    ("ranges", "part"),
+    [({"learning_rate": [1, 2]}, "learning_rate"), ({"nesterov": [0, 1]}, "not a number"), ({"lr": [1]}, "lr")],
+)
+def test_ranges_that_do_not_fit_are_refused(ranges: dict[str, object], part: str) -> None:
+    with pytest.raises(UserError, match=part):
+        with_ranges(get_optimizer("sgd"), ranges)
+
+
+def test_an_optimizer_of_ones_own_is_built_with_its_arguments() -> None:
+    info = custom_optimizer(
+        "mine", class_path=f"{__name__}:OwnSGD", arguments={"momentum": 0.8}, ranges={"lr": [1e-3, 1e-1]}
+    )
+    assert info.space.names == ("lr",)
+    assert info.defaults == pytest.approx({"lr": 1e-2, "momentum": 0.8})
+    built = build_optimizer(info, info.defaults, Net(), DecayExemption.VECTORS)
+    assert built.hp == info.defaults
+    assert built.class_path.endswith(":OwnSGD")
+
+
+@pytest.mark.parametrize(
+    ("name", "class_path", "arguments", "part"),
+    [
+        ("sgd", "torch.optim:SGD", {"lr": 1.0}, "another name"),
+        ("mine", "torch.optim.SGD", {"lr": 1.0}, "package.module:Class"),
+        ("mine", "torch.optim:SGD", {}, "learning rate"),
+    ],
+)
+def test_a_wrong_record_of_ones_own_is_refused(
+    name: str, class_path: str, arguments: dict[str, float], part: str
+) -> None:
+    with pytest.raises(UserError, match=part):
+        custom_optimizer(name, class_path=class_path, arguments=arguments, ranges={})
+
+
+@pytest.mark.parametrize(
+    ("info", "part"),
+    [
+        (own("Missing", lr=1.0), "Missing"),
+        (own("Net", lr=1.0), "not a torch.optim.Optimizer"),
+        (own("Forgetful", lr=1.0, strength=2.0), "strength .* did not act"),
+        (own("Stubborn", lr=1.0, momentum=0.9), "holds momentum = 0.5 where 0.9"),
+        (own("Stubborn", lr=1.0, momentumm=0.9), "did you mean momentum"),
+        (own("OwnSGD", lr=-1.0), "refuses"),
+        (custom_optimizer("x", class_path="no_such_package:X", arguments={"lr": 1}, ranges={}), "cannot import"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_class_that_does_not_do_what_was_asked_is_refused(info: OptimizerInfo, part: str) -> None:
+    with pytest.raises(UserError, match=part):
+        build_optimizer(info, info.defaults, Net(), DecayExemption.VECTORS)

@@ -1,0 +1,93 @@
+"""Small trial configs for tests of trainers."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import nn
+
+from search_spaces.backbones import BackboneInfo
+from search_spaces.optimizers import HpValue, get_optimizer
+from search_spaces.recipes import Recipe
+from trainers.backbones import resolve_backbone
+from trainers.config import DataConfig, TrialConfig
+from trainers.measurement import Measurement
+from trainers.trainer import Trainer, make_trainer
+
+# Validating on little and training on less keeps an epoch at a few milliseconds.
+TINY_DATA = DataConfig(name="digits", validation_fraction=0.9)
+BUSY_RECIPE = Recipe(
+    name="busy",
+    warmup_share=0.2,
+    label_smoothing=0.1,
+    clip_grad_norm=1.0,
+    crop_padding=1,
+    horizontal_flip=True,
+)
+TINY_BACKBONE = BackboneInfo(name="tiny", family="own", builder="tests.trial_examples:tiny_network")
+
+
+def tiny_network(num_classes: int, in_chans: int) -> nn.Module:
+    """Convolution, BatchNorm and dropout: everything that keeps state or draws numbers."""
+    return nn.Sequential(
+        nn.Conv2d(in_chans, 8, 3, stride=2), nn.BatchNorm2d(8), nn.ReLU(), nn.Dropout(0.2), nn.Flatten(),
+        nn.Linear(72, num_classes),
+    )  # fmt: skip
+
+
+def trial(
+    backbone: BackboneInfo | str = TINY_BACKBONE,
+    optimizer: str = "adamw",
+    *,
+    hp: dict[str, HpValue] | None = None,
+    **changes: Any,
+) -> TrialConfig:
+    """A trial of three short epochs, with every switch of the recipe on."""
+    info = get_optimizer(optimizer)
+    config = TrialConfig(
+        backbone=resolve_backbone(backbone) if isinstance(backbone, str) else backbone,
+        optimizer=info,
+        hp={**info.defaults, **(hp or {})},
+        recipe=BUSY_RECIPE,
+        data=TINY_DATA,
+        epochs=3,
+        batch_size=32,
+        seed=1,
+    )
+    return replace(config, **changes)
+
+
+def run(trainer: Trainer, epochs: int) -> list[Measurement]:
+    """The next epochs' measurements, without their durations."""
+    return [replace(trainer.train_epoch(), seconds=0.0) for _ in range(epochs)]
+
+
+def fingerprint(trainer: Trainer) -> str:
+    """A digest of every bit of a vision trainer's weights and optimizer state."""
+    digest = hashlib.sha256()
+    _feed(digest, torch.load(io.BytesIO(trainer.state()), weights_only=True))
+    return digest.hexdigest()
+
+
+def _feed(digest: Any, value: object) -> None:
+    if isinstance(value, dict):
+        for key in sorted(value, key=str):
+            digest.update(str(key).encode())
+            _feed(digest, value[key])
+    elif isinstance(value, list | tuple):
+        for item in value:
+            _feed(digest, item)
+    elif isinstance(value, torch.Tensor):
+        digest.update(value.contiguous().numpy().tobytes())
+    else:
+        digest.update(repr(value).encode())
+
+
+def whole_run(config: TrialConfig) -> tuple[list[Measurement], str]:
+    """All measurements of a trial and the digest of its end."""
+    trainer = make_trainer(config)
+    return run(trainer, config.epochs), fingerprint(trainer)

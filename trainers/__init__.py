@@ -1,0 +1,1 @@
+"""How one trial trains. Knows nothing of Ray, Optuna or the store."""

@@ -1,0 +1,110 @@
+"""From a backbone's name to its record, and from the record to a network.
+
+Names are looked up in the catalogue, then read as a user's own `package.module:function`, then looked up in timm;
+only the last two import anything heavy.
+"""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+from typing import TYPE_CHECKING
+
+from search_spaces.backbones import BackboneInfo, get_backbone, list_backbones
+from search_spaces.errors import UserError, unknown_name
+from trainers.imports import load_callable
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+def resolve_backbone(name: str) -> BackboneInfo:
+    """The record for a name of the catalogue, of timm, or of a user's own function.
+
+    An own function is called with `num_classes` and, where its signature names them, `in_chans` and `img_size`.
+
+    Raises:
+        UserError: Nothing has that name, or the function cannot be imported.
+    """
+    catalogue = [info.name for info in list_backbones()]
+    if name in catalogue:
+        return get_backbone(name)
+    if ":" in name:
+        return _own_backbone(name)
+    # Deferred: importing timm takes seconds.
+    from trainers import timm_models
+
+    names = timm_models.model_names()
+    if name not in names:
+        # The 1300 names of timm are listed only where some resemble what was asked for.
+        raise unknown_name("backbone", name, catalogue + difflib.get_close_matches(name, names))
+    return BackboneInfo(
+        name=name,
+        family="timm",
+        builder="trainers.timm_models:create_model",
+        arguments={"model_name": name},
+        takes_image_size=timm_models.has_fixed_size(name),
+        source="timm",
+    )
+
+
+def _own_backbone(path: str) -> BackboneInfo:
+    builder = load_callable(path, purpose=f"backbone {path}")
+    parameters = inspect.signature(builder).parameters
+    return BackboneInfo(
+        name=path,
+        family="own",
+        builder=path,
+        takes_channels="in_chans" in parameters,
+        takes_image_size="img_size" in parameters,
+        source="own code",
+    )
+
+
+def build_backbone(info: BackboneInfo, *, classes: int, channels: int, image_size: int) -> nn.Module:
+    """A network with fresh weights, drawn from torch's global generator, that was seen to accept such images.
+
+    Args:
+        info: The backbone.
+        classes: Outputs.
+        channels: Channels of the images.
+        image_size: Side of the images in pixels.
+
+    Raises:
+        UserError: It cannot be built for these images, or gives something other than one row of `classes` logits
+            per image.
+    """
+    if info.image_sizes and image_size not in info.image_sizes:
+        accepted = ", ".join(map(str, info.image_sizes))
+        raise UserError(f"backbone {info.name} takes images of {accepted} px; got {image_size} px")
+    builder = load_callable(info.builder, purpose=f"backbone {info.name}")
+    arguments = {**info.arguments, "num_classes": classes}
+    if info.takes_channels:
+        arguments["in_chans"] = channels
+    if info.takes_image_size:
+        arguments["img_size"] = image_size
+    shape = f"{classes} classes and images of {channels}x{image_size}x{image_size}"
+    try:
+        network = builder(**arguments)
+        outputs = _try_forward(network, channels, image_size)
+    except (RuntimeError, ValueError, TypeError, AssertionError, IndexError, ZeroDivisionError) as error:
+        raise UserError(f"backbone {info.name} cannot be built for {shape}: {error}") from error
+    if outputs != (2, classes):
+        raise UserError(f"backbone {info.name} must give (2, {classes}) logits for 2 images; got shape {outputs}")
+    return network  # type: ignore[no-any-return]  # _try_forward refuses what is not a module
+
+
+def _try_forward(network: object, channels: int, image_size: int) -> tuple[int, ...]:
+    """Shape of the output for two black images, without touching the network's statistics."""
+    # Deferred: resolving a name of the catalogue must not wait for torch.
+    import torch
+
+    if not isinstance(network, torch.nn.Module):
+        raise TypeError(f"its builder returned {type(network).__name__}, not a torch.nn.Module")
+    network.eval()
+    with torch.no_grad():
+        outputs = network(torch.zeros(2, channels, image_size, image_size))
+    network.train()
+    if not isinstance(outputs, torch.Tensor):
+        raise TypeError(f"its output is {type(outputs).__name__}, not a tensor")
+    return tuple(outputs.shape)

@@ -1,0 +1,37 @@
+"""Objects named by import path (`package.module:name`): catalogue classes and a user's own code."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from typing import Any
+
+from search_spaces.errors import UserError, unknown_name
+
+
+def load_callable(path: str, *, purpose: str) -> Callable[..., Any]:
+    """The class or function at an import path.
+
+    Args:
+        path: `package.module:name`.
+        purpose: What it is for, for the message ("the builder of backbone x").
+
+    Raises:
+        UserError: The path has another form, or there is no such module or name, or it cannot be called.
+    """
+    module_name, _, attribute = path.partition(":")
+    if not module_name or not attribute.isidentifier():
+        raise UserError(f"{purpose} must be written package.module:name; got {path!r}")
+    if module_name.partition(".")[0] == "timm":
+        # Deferred: importing timm takes seconds, and needs the work-around of that module.
+        importlib.import_module("trainers.timm_models")
+    try:
+        module = importlib.import_module(module_name)
+    except ImportError as error:
+        raise UserError(f"{purpose}: cannot import {module_name} ({error}); is it on the Python path?") from error
+    if not hasattr(module, attribute):
+        raise unknown_name(f"name in {module_name} for {purpose}", attribute, vars(module))
+    found: object = getattr(module, attribute)
+    if not callable(found):
+        raise UserError(f"{purpose}: {path} is {type(found).__name__}, not a class or function")
+    return found

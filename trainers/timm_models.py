@@ -1,0 +1,97 @@
+"""The one module that imports timm, and builders of timm networks in forms that arguments as data cannot express.
+
+Import it, never timm, so that the work-around below runs first in every worker process.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from types import ModuleType
+
+import torch
+from torch import nn
+
+_REGISTERED: list[torch.library.Library] = []
+"""Keeps the declarations alive: torch forgets them with the object."""
+
+
+def _import_timm() -> ModuleType:
+    """Imports timm where torchvision's compiled operators are missing.
+
+    A torchvision built for another torch (the PyPI wheel beside a CPU torch) fails on import because it describes
+    operators that were never loaded. Declared, they fail only when called, which timm never does.
+    """
+    try:
+        return importlib.import_module("timm")
+    except RuntimeError as error:
+        if "operator torchvision::" not in str(error):
+            raise
+    for name in [name for name in sys.modules if name.partition(".")[0] in ("torchvision", "timm")]:
+        del sys.modules[name]
+    library = torch.library.Library("torchvision", "DEF")  # type: ignore[no-untyped-call]
+    for operator in ("nms", "qnms"):
+        schema = f"{operator}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
+        library.define(schema)  # type: ignore[no-untyped-call]
+    _REGISTERED.append(library)
+    return importlib.import_module("timm")
+
+
+timm = _import_timm()
+
+from timm.models.byobnet import ByoBlockCfg, ByobNet, ByoModelCfg  # noqa: E402  after the work-around
+from timm.models.resnet import BasicBlock, ResNet  # noqa: E402  after the work-around
+
+
+def small_stem_resnet(
+    *, layers: tuple[int, ...], channels: tuple[int, ...], stem_channels: int, num_classes: int, in_chans: int
+) -> nn.Module:
+    """Timm's ResNet of basic blocks with a 3x3 stem of stride 1 and no pooling, for images of a few pixels."""
+    # Only the deep stem lets timm choose the stem's width; its three convolutions are then replaced by one.
+    network: nn.Module = ResNet(
+        BasicBlock,  # type: ignore[arg-type]  # timm annotates the class as an instance
+        layers,
+        num_classes=num_classes,
+        in_chans=in_chans,
+        channels=channels,
+        stem_type="deep",
+        stem_width=stem_channels // 2,
+    )
+    stem = nn.Conv2d(in_chans, stem_channels, 3, stride=1, padding=1, bias=False)
+    nn.init.kaiming_normal_(stem.weight, mode="fan_out", nonlinearity="relu")
+    network.conv1 = stem
+    network.maxpool = nn.Identity()
+    return network
+
+
+def repvgg(
+    *, depths: tuple[int, ...], channels: tuple[int, ...], strides: tuple[int, ...], num_classes: int, in_chans: int
+) -> nn.Module:
+    """Timm's RepVGG (three branches per block while training) of any size; its stem has stride 2."""
+    blocks = tuple(
+        ByoBlockCfg(type="rep", d=depth, c=width, s=stride, gs=0)
+        for depth, width, stride in zip(depths, channels, strides, strict=True)
+    )
+    config = ByoModelCfg(blocks=blocks, stem_type="rep", stem_chs=channels[0])
+    network: nn.Module = ByobNet(config, num_classes=num_classes, in_chans=in_chans)
+    return network
+
+
+def create_model(*, model_name: str, num_classes: int, in_chans: int, img_size: int | None = None) -> nn.Module:
+    """A network of timm's registry, with fresh weights; `img_size` only for networks of a fixed size."""
+    sized = {} if img_size is None else {"img_size": img_size}
+    network: nn.Module = timm.create_model(
+        model_name, pretrained=False, num_classes=num_classes, in_chans=in_chans, **sized
+    )
+    return network
+
+
+def model_names() -> list[str]:
+    """Every architecture of timm's registry, without pretrained tags."""
+    names: list[str] = timm.list_models()
+    return names
+
+
+def has_fixed_size(model_name: str) -> bool:
+    """Whether a network of timm must be told the size of its images, and accepts to be."""
+    return bool(timm.get_pretrained_cfg(model_name).fixed_input_size)

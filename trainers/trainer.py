@@ -1,0 +1,101 @@
+"""The contract between a trainer and whoever runs it, and the one place that chooses a trainer for a config."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from search_spaces.optimizers import HpValue
+from trainers.config import TrialConfig
+from trainers.measurement import Measurement
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParameterGroup:
+    """Parameters that share one weight decay."""
+
+    name: str
+    tensors: int
+    parameters: int
+    weight_decay: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resolved:
+    """What was built for a trial, as opposed to what was asked for."""
+
+    input_size: int
+    classes: int
+    parameters: int
+    """Number of trained scalars."""
+    optimizer_class: str
+    """Import path of the class that ran."""
+    hp: dict[str, HpValue]
+    """Every hyper-parameter that acted, with the value that the optimizer holds."""
+    groups: tuple[ParameterGroup, ...]
+    precision: str
+    device: str
+    """"cpu", or the GPU's product name."""
+    data_sha256: str
+    """Digest of images, labels and split."""
+    train_samples: int
+    validation_samples: int
+    test_samples: int
+
+
+class Trainer(Protocol):
+    """One trial's training, epoch by epoch.
+
+    Building a trainer resets the process (random states, threads, precision flags), so that a trial on a used
+    process equals the same trial on a fresh one.
+    """
+
+    @property
+    def resolved(self) -> Resolved:
+        """What was built."""
+        ...
+
+    @property
+    def epoch(self) -> int:
+        """Epochs trained so far."""
+        ...
+
+    def train_epoch(self) -> Measurement:
+        """Trains one epoch and measures. On the CPU the numbers are a function of config and epoch alone."""
+        ...
+
+    def evaluate_test(self) -> float:
+        """Top-1 accuracy on the test part, as a fraction; changes no state that later epochs depend on."""
+        ...
+
+    def peak_memory(self) -> int:
+        """Bytes: the device's peak since the trainer was built; on the CPU the process's resident size now."""
+        ...
+
+    def state(self) -> bytes:
+        """Everything needed to go on from here: weights, optimizer, schedule, random states, place in the data."""
+        ...
+
+    def restore(self, state: bytes) -> None:
+        """Goes on from a state that `state` returned for an equal config.
+
+        Raises:
+            ValueError: The bytes are not such a state.
+        """
+        ...
+
+
+def make_trainer(config: TrialConfig) -> Trainer:
+    """The trainer for a config, ready for its first epoch.
+
+    Raises:
+        UserError: The config asks for something that cannot be built.
+    """
+    # Deferred: synthetic trials run in milliseconds and must not wait for torch.
+    if config.data.name == "synthetic":
+        from trainers.synthetic import SyntheticTrainer
+
+        return SyntheticTrainer(config)
+    from trainers.vision import VisionTrainer
+
+    return VisionTrainer(config)
