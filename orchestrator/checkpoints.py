@@ -93,6 +93,11 @@ def delete_checkpoints(sweep: SweepStore, trial_id: str) -> None:
     sweep.files.delete_empty_folder(sweep.paths.checkpoints(trial_id))
 
 
+def trials_with_checkpoints(sweep: SweepStore) -> list[str]:
+    """Ids of the trials that have a folder of checkpoints."""
+    return sweep.files.names(sweep.paths.all_checkpoints)
+
+
 def _readable(sweep: SweepStore, trial_id: str) -> Iterator[Checkpoint]:
     for name in _names(sweep, trial_id):
         try:

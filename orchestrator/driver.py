@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import threading
 from collections import Counter, defaultdict
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from orchestrator.checkpoints import delete_checkpoints
+from orchestrator.checkpoints import delete_checkpoints, trials_with_checkpoints
 from orchestrator.history import History
 from orchestrator.messages import EndingKind, Report, Task, utc_now
 from orchestrator.outcomes import Outcome, State, Verdict, judge, judge_loss
@@ -44,20 +43,15 @@ class Running:
 
 
 class Driver:
-    """The state of a sweep while it runs. `best` holds the highest score of each optimizer so far.
+    """The state of a sweep while it runs.
+
+    `slots` is how many trials may run at once, set again and again because clusters grow and shrink; `best` holds the
+    highest score of each optimizer so far.
 
     Every method is called from one thread; only `request_stop` may be called from a signal handler or another thread.
     """
 
-    def __init__(
-        self,
-        plan: Plan,
-        store: SweepStore,
-        lease: Lease,
-        writer: TableWriter,
-        past: History,
-        slots: Callable[[], int],
-    ) -> None:
+    def __init__(self, plan: Plan, store: SweepStore, lease: Lease, writer: TableWriter, past: History) -> None:
         """Makes a driver that goes on from what the store has.
 
         Args:
@@ -66,24 +60,26 @@ class Driver:
             lease: The right to write it.
             writer: Where rows go.
             past: What earlier drivers recorded.
-            slots: How many trials may run now; asked again and again, because clusters grow and shrink.
         """
         self.plan = plan
         self.queue = WorkQueue(plan, past.ended)
         self.running: dict[str, Running] = {}
         self.stopping = threading.Event()
-        self.past = past
+        self.slots = 1
         self._store = store
         self._lease = lease
         self._writer = writer
-        self._slots = slots
         self._attempts = Counter(past.attempts)
         self._errors = Counter(past.errors)
         self._lost_in_a_row: Counter[str] = Counter()
         self._curves = defaultdict(list, past.tune_curves)
         self._warm_backbone: str | None = None
         self._gpu_seconds = past.gpu_seconds
-        self._ended_checkpoints: list[tuple[str, int]] = []
+        # Drivers before this one may have died between a trial's end and the end of its checkpoint.
+        left = set(trials_with_checkpoints(store))
+        self._ended_checkpoints = [
+            (row.trial_id, 0) for row in past.ended if row.trial_id in left and not self._keeps(row.role, row.state)
+        ]
         self.best: dict[str, TrialRow] = {}
         for row in past.ended:
             self._rank(row)
@@ -105,7 +101,7 @@ class Driver:
 
     def next_task(self) -> Task | None:
         """A task for a free worker, or None while there is no slot or nothing that can run yet."""
-        if self.is_finished or len(self.running) >= self._slots():
+        if self.is_finished or len(self.running) >= self.slots:
             return None
         trial = self.queue.take(self._warm_backbone)
         if trial is None:
@@ -161,7 +157,6 @@ class Driver:
         self._ended_checkpoints = self._ended_checkpoints[len(durable) :]
 
     def _task(self, trial: PlannedTrial, attempt: int) -> Task:
-        keep = self.plan.spec.checkpoints.keep
         return Task(
             trial_id=trial.trial_id,
             attempt=attempt,
@@ -170,8 +165,13 @@ class Driver:
             store=self._store.files.root,
             sweep=self._store.name,
             checkpoint_seconds=self.plan.spec.checkpoints.interval_seconds,
-            keep_checkpoint=keep == "all" or (keep == "confirm" and trial.role is Role.CONFIRM),
+            keep_checkpoint=self._keeps(trial.role, State.COMPLETE),
         )
+
+    def _keeps(self, role: str, state: str) -> bool:
+        """Whether the spec keeps the checkpoint of a trial that ended so."""
+        keep = self.plan.spec.checkpoints.keep
+        return state == State.COMPLETE and (keep == "all" or (keep == "confirm" and role == Role.CONFIRM))
 
     def _end(self, running: Running, report: Report) -> None:
         if report.ending is None:
@@ -218,7 +218,7 @@ class Driver:
         self._rank(row)
         if trial.role is Role.TUNE:
             self._curves[trial.cell.key].append([measurement.val_top1 for measurement in running.history])
-        if not (task.keep_checkpoint and verdict.state is State.COMPLETE):
+        if not self._keeps(trial.role, verdict.state):
             self._ended_checkpoints.append((trial.trial_id, ticket))
 
     def _rank(self, row: TrialRow) -> None:

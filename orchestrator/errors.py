@@ -65,6 +65,13 @@ class SupersededError(BocbError):
     kind = "superseded"
 
 
+class StoppedError(BocbError):
+    """The sweep was asked to stop at once."""
+
+    exit_code = Exit.INCOMPLETE
+    kind = "stopped"
+
+
 class ClusterError(BocbError):
     """A Ray cluster cannot be reached, or cannot run this sweep."""
 

@@ -24,7 +24,8 @@ def make_plan(spec: Spec) -> Plan:
         SpecError: A name is unknown, a combination impossible, or the grid empty.
     """
     try:
-        return Plan(spec=spec, cells=_cells(spec), data=_data(spec))
+        data = _data(spec)
+        return Plan(spec=spec, cells=_cells(spec), data=data)
     except UserError as error:
         raise SpecError(str(error)) from None
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -260,8 +261,16 @@ def parse_spec(tables: dict[str, Any], *, folder: Path | None = None, source: st
         raise SpecError(f"{source}: {error}") from None
     if folder is None or spec.data.path is None:
         return spec
-    absolute = str((folder / Path(spec.data.path).expanduser()).resolve())
+    absolute = _absolute(spec.data.path, folder, source)
     return spec.model_copy(update={"data": spec.data.model_copy(update={"path": absolute})})
+
+
+def _absolute(path: str, folder: Path, source: str) -> str:
+    """A data folder with `~` and environment variables filled in; a relative one starts at the spec's folder."""
+    expanded = os.path.expandvars(path)
+    if "$" in expanded:
+        raise SpecError(f"{source}: data.path = {path!r} names an environment variable that is not set")
+    return str((folder / Path(expanded).expanduser()).resolve())
 
 
 def spec_from_record(canonical_json: str) -> Spec:

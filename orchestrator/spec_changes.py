@@ -13,6 +13,7 @@ _FREE = {
     "grid.optimizers",
     "grid.recipes",
     "grid.exclude",
+    "data.path",  # where the images are; which they are is recorded with every trial
     "protocol.default.seeds",
     "protocol.design.points",
     "protocol.design.seeds",
@@ -20,7 +21,7 @@ _FREE = {
     "protocol.confirm.top",
     "protocol.confirm.seeds",
 }
-"""Fields that only add or remove trials."""
+"""Fields that only add or remove trials, or say where something is."""
 _FREE_TABLES = ("resources.", "checkpoints.")
 """Tables that change no result. `cpus_per_trial` is an exception: sums are ordered by the number of threads."""
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from types import FrameType
 
 from orchestrator.driver import Driver
-from orchestrator.errors import Exit
+from orchestrator.errors import ClusterError, Exit, StoppedError
 from orchestrator.history import History, lost_attempts, read_history
 from orchestrator.messages import utc_now
 from orchestrator.outcomes import State
@@ -25,11 +25,13 @@ from orchestrator.provenance import code_version, package_versions
 from orchestrator.ray_environment import prepare
 from orchestrator.spec import spec_from_record
 from orchestrator.spec_changes import check_change
-from orchestrator.stop_request import clear_stop_request, stop_requested
+from orchestrator.stop_request import StopRequest, clear_stop_request, stop_requested
 from orchestrator.store.lease import Lease, claim
 from orchestrator.store.schema import Row, SweepRow
 from orchestrator.store.store import Store, SweepStore
 from orchestrator.store.writer import TableWriter
+
+TICK_SECONDS = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,14 +60,22 @@ def run_sweep(plan: Plan, store: Store, options: RunOptions, progress: Progress)
     check_edit(sweep, plan)
     with claim(sweep, take_over=options.take_over) as lease:
         lease.start_heartbeat()
-        past = read_history(sweep, plan, options.retry)
         with TableWriter(sweep, lease) as writer:
-            opening: list[Row] = [*_new_version(plan, past, lease), *lost_attempts(past, lease.driver_epoch)]
-            for row in opening:
-                writer.add(row)
-            writer.flush()
-            clear_stop_request(sweep)
-            return _drive(plan, sweep, lease, writer, past, options, progress)
+            driver = _continue(plan, sweep, lease, writer, options)
+            signals = [] if driver.queue.is_finished else _drive(driver, sweep, writer, options, progress)
+            progress.finish(driver)
+            return _exit_of(driver, signals)
+
+
+def _continue(plan: Plan, sweep: SweepStore, lease: Lease, writer: TableWriter, options: RunOptions) -> Driver:
+    """A driver that goes on where the store ends, with what the drivers before it left open closed."""
+    past = read_history(sweep, plan, options.retry)
+    opening: list[Row] = [*_new_version(plan, past, lease), *lost_attempts(past, lease.driver_epoch)]
+    for row in opening:
+        writer.add(row)
+    writer.flush()
+    clear_stop_request(sweep)
+    return Driver(plan, sweep, lease, writer, past)
 
 
 def check_edit(sweep: SweepStore, plan: Plan) -> None:
@@ -102,43 +112,48 @@ def _new_version(plan: Plan, past: History, lease: Lease) -> list[SweepRow]:
 
 
 def _drive(
-    plan: Plan,
-    sweep: SweepStore,
-    lease: Lease,
-    writer: TableWriter,
-    past: History,
-    options: RunOptions,
-    progress: Progress,
-) -> Exit:
-    room = [1]
-    driver = Driver(plan, sweep, lease, writer, past, slots=lambda: room[0])
-    if driver.queue.is_finished:
-        progress.finish(driver)
-        return _exit_of(driver, signals=[])
+    driver: Driver, sweep: SweepStore, writer: TableWriter, options: RunOptions, progress: Progress
+) -> list[int]:
+    """Runs a driver's trials on a Ray cluster until it has no more to hand out.
+
+    Returns:
+        The signals that stopped it.
+    """
     prepare(private=options.address is None)
     # Deferred: Ray takes seconds to import, reads its environment then, and a complete sweep needs none of it.
     from orchestrator import cluster
     from orchestrator.tune_adapters import run_tune
 
-    with stop_signals(driver) as signals, cluster.connected(options.address), _scratch_folder() as scratch:
+    limits = driver.plan.spec.resources
+    # Signals last: Ray sets a handler of its own when it starts.
+    with cluster.connected(options.address), _scratch_folder() as scratch, _stop_signals(driver) as signals:
         cluster.check_store_is_shared(sweep)
-        resources = cluster.trial_resources(plan.spec.resources)
+        resources = cluster.trial_resources(limits)
 
         def tick() -> None:
-            room[0] = cluster.slots(plan.spec.resources, resources)
+            driver.slots = cluster.slots(limits, resources)
             writer.check()
             driver.forget_checkpoints()
             progress.update(driver, writer.trouble)
-            request = stop_requested(sweep)
-            if request is not None and request.now:
-                raise KeyboardInterrupt
-            if driver.out_of_budget or request is not None:
-                driver.request_stop()
+            _obey(stop_requested(sweep), driver)
 
         tick()
-        run_tune(driver, resources, scratch, _every(0.5, tick))
-    progress.finish(driver)
-    return _exit_of(driver, signals)
+        try:
+            run_tune(driver, resources, scratch, _every(TICK_SECONDS, tick))
+        except ClusterError:
+            writer.check()  # Tune wraps what its callbacks raise: the writer knows better what went wrong
+            raise
+    writer.flush()
+    driver.forget_checkpoints()
+    return signals
+
+
+def _obey(request: StopRequest | None, driver: Driver) -> None:
+    """Does what another process, or the budget, asks for."""
+    if request is not None and request.now:
+        raise StoppedError(f"sweep {driver.plan.spec.sweep.name} was stopped at once; it can be resumed")
+    if request is not None or driver.out_of_budget:
+        driver.request_stop()
 
 
 @contextmanager
@@ -160,7 +175,7 @@ def _exit_of(driver: Driver, signals: list[int]) -> Exit:
 
 
 @contextmanager
-def stop_signals(driver: Driver) -> Iterator[list[int]]:
+def _stop_signals(driver: Driver) -> Iterator[list[int]]:
     """While the block runs, the first SIGINT or SIGTERM stops the sweep cleanly and the second at once.
 
     Yields:

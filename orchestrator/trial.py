@@ -11,6 +11,8 @@ from orchestrator.messages import Task
 
 REPORT = "report"
 TASK = "task"
+CPUS = "cpus"
+GPUS = "gpus"
 
 
 class TrialWorker(tune.Trainable):
@@ -18,6 +20,11 @@ class TrialWorker(tune.Trainable):
 
     One `step` is one epoch. It never raises, because Tune throws away the worker of a trial that did.
     """
+
+    @classmethod
+    def default_resource_request(cls, config: dict[str, Any]) -> tune.PlacementGroupFactory:
+        """What one trial is given, as its task says."""
+        return tune.PlacementGroupFactory([{"CPU": config[CPUS], "GPU": config[GPUS]}])
 
     def setup(self, config: dict[str, Any]) -> None:
         """Takes its first task; building it waits for the first step."""

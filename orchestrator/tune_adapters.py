@@ -21,9 +21,9 @@ from ray.tune.search import Searcher
 
 from orchestrator.cluster import TrialResources
 from orchestrator.driver import Driver
-from orchestrator.errors import ClusterError
+from orchestrator.errors import BocbError, ClusterError
 from orchestrator.messages import Report, Task
-from orchestrator.trial import REPORT, TASK, TrialWorker
+from orchestrator.trial import CPUS, GPUS, REPORT, TASK, TrialWorker
 
 PARK_SECONDS = 120
 """How long a worker may take to save a trial that is being stopped."""
@@ -56,11 +56,10 @@ def run_tune(driver: Driver, resources: TrialResources, scratch: Path, tick: Cal
     os.environ.update(TUNE_ENVIRONMENT)
     # Tune warns of every trial without a result file when it ends; ours write none.
     logging.getLogger("ray.tune").setLevel(logging.ERROR)
-    bundle = {"CPU": resources.cpus, "GPU": resources.gpus}
     tuner = tune.Tuner(
-        tune.with_resources(TrialWorker, tune.PlacementGroupFactory([bundle])),
+        TrialWorker,
         tune_config=tune.TuneConfig(
-            search_alg=SweepSearcher(driver),
+            search_alg=SweepSearcher(driver, resources),
             scheduler=SweepScheduler(driver),
             num_samples=-1,
             max_concurrent_trials=UNLIMITED,
@@ -79,6 +78,8 @@ def run_tune(driver: Driver, resources: TrialResources, scratch: Path, tick: Cal
     try:
         tuner.fit()
     except (tune.error.TuneError, ray.exceptions.RayError) as error:
+        if isinstance(error.__cause__, BocbError):
+            raise error.__cause__ from None
         raise ClusterError(f"Ray Tune gave up: {str(error).strip().splitlines()[0]}") from error
 
 
@@ -96,15 +97,16 @@ class _Transient:
 class SweepSearcher(_Transient, Searcher):
     """Hands the driver's tasks to Tune."""
 
-    def __init__(self, driver: Driver) -> None:
+    def __init__(self, driver: Driver, resources: TrialResources) -> None:
         super().__init__(metric=None, mode=None)
         self._driver = driver
+        self._resources = resources
 
     def suggest(self, trial_id: str) -> Any:
         """A task, `FINISHED` when there will be no more, or None for "not now"."""
         task = self._driver.next_task()
         if task is not None:
-            return {TASK: task.to_json()}
+            return {TASK: task.to_json(), CPUS: self._resources.cpus, GPUS: self._resources.gpus}
         return Searcher.FINISHED if self._driver.is_finished else None
 
     def on_trial_complete(self, trial_id: str, result: Any = None, error: bool = False) -> None:

@@ -106,9 +106,14 @@ class SweepPaths:
         """The heartbeat of a driver, replaced again and again."""
         return f"{self.drivers}/{driver_epoch:06d}.beat.json"
 
+    @property
+    def all_checkpoints(self) -> str:
+        """The folder with a folder of checkpoints for each trial that has any."""
+        return f"{self.sweep}/checkpoints"
+
     def checkpoints(self, trial_id: str) -> str:
         """The folder of a trial's checkpoints."""
-        return f"{self.sweep}/checkpoints/{check_trial_id(trial_id)}"
+        return f"{self.all_checkpoints}/{check_trial_id(trial_id)}"
 
     def checkpoint(self, trial_id: str, driver_epoch: int, attempt: int) -> str:
         """The checkpoint of one attempt."""

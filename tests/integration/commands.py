@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ import psutil
 
 ROOT = Path(__file__).parent.parent.parent
 RUN_SECONDS = 150
+MARK = "BOCB_TEST_RUN"
 
 
 def environment(store: Path, **more: str) -> dict[str, str]:
@@ -48,42 +49,53 @@ def rows(store: Path, sql: str) -> list[dict[str, Any]]:
 
 @contextmanager
 def running(store: Path, *arguments: str, **more: str) -> Iterator[subprocess.Popen[str]]:
-    """A command that goes on while the block runs; what is left of it afterwards is killed."""
+    """A command that goes on while the block runs; afterwards everything it started is ended."""
+    mark = uuid.uuid4().hex
     with (store.parent / "output.txt").open("a") as output:
         process = subprocess.Popen(
             [sys.executable, "-m", "orchestrator.cli", *arguments],
-            env=environment(store, **more),
+            env=environment(store, **more, **{MARK: mark}),
             cwd=store.parent,
             stdout=output,
             stderr=subprocess.STDOUT,
             text=True,
-            start_new_session=True,
         )
-        started: set[psutil.Process] = set()
         try:
-            started.update(_family(process))
             yield process
         finally:
-            started.update(_family(process))
             process.kill()
             process.wait()
-            end(started)
+            end(mark)
 
 
-def kill(process: subprocess.Popen[str]) -> None:
-    """SIGKILL to the driver alone; Ray's processes notice by themselves, and are waited for."""
-    family = _family(process)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    end(family)
+def end(mark: str) -> None:
+    """Kills the processes that carry a mark in their environment, which is what a command and its Ray pass on."""
+    found = _marked(mark)
+    for process in found:
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
+    psutil.wait_procs(found, timeout=10)
 
 
-def end(processes: set[psutil.Process], patience: float = 30) -> None:
-    """Waits until the processes are gone, and kills those that are not."""
-    _, alive = psutil.wait_procs(processes, timeout=patience)
-    for process in alive:
-        process.kill()
-    psutil.wait_procs(alive, timeout=10)
+def workers_of(process: subprocess.Popen[str]) -> list[psutil.Process]:
+    """The Ray workers that train for a command which is running."""
+    found = []
+    for candidate in _marked(_mark_of(psutil.Process(process.pid))):
+        with suppress(psutil.Error):
+            if " ".join(candidate.cmdline()).startswith("ray::TrialWorker"):
+                found.append(candidate)
+    return found
+
+
+def _marked(mark: str | None) -> list[psutil.Process]:
+    return [process for process in psutil.process_iter() if mark and _mark_of(process) == mark]
+
+
+def _mark_of(process: psutil.Process) -> str | None:
+    try:
+        return process.environ().get(MARK)
+    except (psutil.Error, OSError):
+        return None
 
 
 def wait_until(condition: Callable[[], bool], what: str, seconds: float = 90) -> None:
@@ -92,10 +104,3 @@ def wait_until(condition: Callable[[], bool], what: str, seconds: float = 90) ->
     while not condition():
         assert time.monotonic() < deadline, f"{what} took more than {seconds} s"
         time.sleep(0.1)
-
-
-def _family(process: subprocess.Popen[str]) -> set[psutil.Process]:
-    try:
-        return set(psutil.Process(process.pid).children(recursive=True))
-    except psutil.NoSuchProcess:
-        return set()

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import signal
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 
 from orchestrator.store.reader import read_rows
 from orchestrator.store.schema import AttemptRow, CurveRow, TrialRow
 from orchestrator.store.store import open_store
-from tests.integration.commands import bocb, kill, rows, running, wait_until
+from tests.integration.commands import bocb, rows, running, wait_until, workers_of
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(400)]
 
@@ -100,7 +98,7 @@ def test_kills_of_the_driver_change_no_number(spec: Path, undisturbed: Path, tmp
         with running(store, "run", str(spec)) as process:
             wait_until(lambda count=moment: ended_trials(store) >= count, f"trial {moment}")
             assert process.poll() is None, (tmp_path / "output.txt").read_text()
-            kill(process)
+            process.kill()
         now = {row.trial_id: row.attempt for row in read_rows(open_store(str(store)).sweep("killed"), TrialRow)}
         assert finished_before.items() <= now.items(), "a finished trial ran again"
         finished_before = now
@@ -152,22 +150,12 @@ def test_stop_ends_a_run_that_can_be_resumed(spec: Path, tmp_path: Path) -> None
     assert (again.returncode, again.stdout) == (2, "")
 
 
-def worker_of(process: subprocess.Popen[str]) -> psutil.Process | None:
-    """A worker that is training."""
-    for child in psutil.Process(process.pid).children(recursive=True):
-        if child.name().startswith("ray::TrialWorke"):
-            return child
-    return None
-
-
 def test_a_killed_worker_costs_no_trial(spec: Path, undisturbed: Path, tmp_path: Path) -> None:
     store = tmp_path / "store"
     with running(store, "run", str(spec)) as process:
         for moment in (2, 6):
             wait_until(lambda count=moment: ended_trials(store) >= count, f"trial {moment}")
-            worker = worker_of(process)
-            assert worker is not None
-            worker.kill()
+            workers_of(process)[0].kill()
         assert process.wait(timeout=120) == 0, (tmp_path / "output.txt").read_text()
     assert results(store) == results(undisturbed)
     assert curves(store) == curves(undisturbed)

@@ -1,0 +1,214 @@
+"""The command line's contract: what it prints, its exit codes, and one clear sentence for every mistake."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from orchestrator import cli
+from tests.planned_sweeps import spec_tables
+
+
+class Answer(NamedTuple):
+    code: int
+    out: str
+    err: str
+
+
+Call = Callable[..., Answer]
+
+
+@pytest.fixture
+def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]) -> Call:
+    """Runs a command in this process, in an empty folder with an empty store."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("BOCB_STORE", raising=False)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+
+    def run(*arguments: str) -> Answer:
+        monkeypatch.setattr(sys, "argv", ["bocb", *arguments])
+        capfdbinary.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        captured = capfdbinary.readouterr()
+        return Answer(int(ended.value.code or 0), captured.out.decode(), captured.err.decode())
+
+    return run
+
+
+def toml(tables: dict[str, Any], prefix: str = "") -> str:
+    """Nested tables as TOML."""
+    lines = [f"{key} = {json.dumps(value)}" for key, value in tables.items() if not isinstance(value, dict)]
+    for key, value in tables.items():
+        if isinstance(value, dict):
+            lines += [f"[{prefix}{key}]", toml(value, f"{prefix}{key}.")]
+    return "\n".join(lines)
+
+
+@pytest.fixture
+def write_spec(tmp_path: Path) -> Callable[..., str]:
+    def write(**sections: dict[str, Any]) -> str:
+        (tmp_path / "spec.toml").write_text(toml(spec_tables(**sections)))
+        return "spec.toml"
+
+    return write
+
+
+def test_plan_counts_and_starts_nothing(call: Call, write_spec: Callable[..., str], tmp_path: Path) -> None:
+    answer = call("plan", write_spec(), "--json")
+    assert answer.code == 0
+    said = json.loads(answer.out)
+    assert (said["sweep"], said["cells"], said["trials"], said["epochs"]) == ("small", 4, 40, 120)
+    assert said["by_role"] == {"default": 4, "design": 16, "tune": 12, "confirm": 8}
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["spec.toml"]
+
+
+MISTAKES = [
+    ({"training": {"epoch": 3}}, "unknown key 'epoch' in [training]; did you mean epochs?"),
+    ({"training": {"epochs": 0}}, "training.epochs = 0 is not accepted: input should be greater than or equal to 1"),
+    ({"training": {"epochs": "3"}}, "training.epochs = '3' is not accepted"),
+    ({"training": {"epochs": 3, "score": "last"}}, "'final', 'best' or 'median10'"),
+    ({"grid": {"backbones": ["synthetic_x"]}}, "unknown backbone 'synthetic_x'; did you mean synthetic_"),
+    ({"grid": {"optimizers": ["admw"]}}, "unknown optimizer 'admw'; did you mean adamw"),
+    ({"grid": {"recipes": ["paperr"]}}, "unknown recipe 'paperr'"),
+    ({"grid": {"optimizers": ["sgd", "sgd"]}}, "grid.optimizers names 'sgd' twice"),
+    ({"grid": {"optimizers": []}}, "grid.optimizers is empty"),
+    ({"grid": {"backbones": ["resnet_digits"]}}, "data.name = 'synthetic' does not fit"),
+    ({"grid": {"backbones": ["no.such:thing"]}}, "cannot import no"),
+    ({"grid": {"exclude": [["synthetic_a", "lion"]]}}, "which is not a pair of the grid"),
+    ({"data": {"name": "cifr10"}}, "unknown data set 'cifr10'; did you mean cifar10"),
+    ({"sweep": {"name": "../up"}}, "sweep.name = '../up' is not accepted"),
+    ({"sweep": {"name": "small", "seed": -1}}, "sweep.seed = -1 is not accepted"),
+    ({"protocol": {"design": {"points": 6}}}, "points must be a power of two"),
+    ({"protocol": {"desing": {}}}, "unknown key 'desing' in [protocol]; did you mean design?"),
+    ({"protocol": {"confirm": {"top": 1}}}, "needs one of these roles"),
+    ({"protocol": {"tune": {"trials": 2, "batch": 2, "pruner": "median"}}}, "needs batch = 1"),
+    ({"resources": {"gpus_per_trial": 0.3}}, "gpus_per_trial must be 1, 1/2, 1/4, 1/8 or 0; got 0.3"),
+    ({"search_spaces": {"sgd": {"lr": [1.0, 0.1]}}}, "low < high"),
+    ({"search_spaces": {"sgd": {"rho": [0.1, 1.0]}}}, "unknown hyper-parameter of sgd 'rho'"),
+    ({"search_spaces": {"lamb": {"lr": [0.1, 1.0]}}}, "describes an optimizer that grid.optimizers does not name"),
+    ({"data": {"name": "cifar100"}, "grid": {"backbones": ["resnet18_cifar"]}}, "data.path is missing"),
+    (
+        {"data": {"name": "cifar100", "path": "$NO_SUCH_FOLDER/x"}, "grid": {"backbones": ["resnet18_cifar"]}},
+        "names an environment variable that is not set",
+    ),
+    (
+        {"data": {"name": "cifar100", "path": "no/folder"}, "grid": {"backbones": ["resnet18_cifar"]}},
+        "no/folder",
+    ),
+]
+
+
+@pytest.mark.parametrize(("sections", "sentence"), MISTAKES, ids=[sentence[:40] for _, sentence in MISTAKES])
+def test_a_wrong_spec_gets_one_sentence(
+    call: Call, write_spec: Callable[..., str], tmp_path: Path, sections: dict[str, Any], sentence: str
+) -> None:
+    answer = call("run", write_spec(**sections))
+    assert answer.code == 2
+    assert sentence in answer.err
+    assert answer.err.startswith("bocb: ")
+    assert answer.err.count("\n") == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["spec.toml"], "something was left half-made"
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [(b"[sweep\n", "is not TOML"), (b"\xff\xfe", "cannot be read"), (None, "there is no spec file")],
+)
+def test_a_file_that_is_no_spec(call: Call, tmp_path: Path, content: bytes | None, sentence: str) -> None:
+    if content is not None:
+        (tmp_path / "spec.toml").write_bytes(content)
+    answer = call("plan", "spec.toml")
+    assert (answer.code, answer.err.count("\n")) == (2, 1)
+    assert sentence in answer.err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["rum"], ["run"], ["query"], ["status", "--jsn"], ["list", "animals"], ["resume", "x", "--retry", "bad"]],
+)
+def test_wrong_usage_is_exit_two(call: Call, arguments: list[str]) -> None:
+    answer = call(*arguments)
+    assert (answer.code, answer.err.count("\n")) == (2, 1)
+
+
+@pytest.mark.parametrize("command", [["status"], ["report", "-o", "page.html"], ["resume"], ["stop"]])
+def test_an_unknown_sweep_is_named(call: Call, tmp_path: Path, command: list[str]) -> None:
+    answer = call(command[0], "nothing", *command[1:])
+    assert answer.code == 2
+    assert "unknown sweep 'nothing'" in answer.err
+    assert not list(tmp_path.iterdir()), "a reading command made something"
+
+
+def test_errors_are_json_where_json_was_asked_for(call: Call) -> None:
+    answer = call("status", "nothing", "--json")
+    assert answer.out == ""
+    assert json.loads(answer.err)["kind"] == "usage"
+
+
+def test_a_store_that_is_a_file_is_exit_five(call: Call, write_spec: Callable[..., str], tmp_path: Path) -> None:
+    (tmp_path / "store").write_text("not a folder")
+    answer = call("run", write_spec(), "--store", "store")
+    assert (answer.code, answer.err.count("\n")) == (5, 1)
+    assert "is a file" in answer.err
+
+
+def test_sql_that_would_write_is_refused(call: Call, tmp_path: Path) -> None:
+    answer = call("query", f"COPY (SELECT 1) TO '{tmp_path}/leak.csv'")
+    assert (answer.code, answer.err.count("\n")) == (2, 1)
+    assert not list(tmp_path.iterdir())
+
+
+def test_list_has_the_promised_facts(call: Call) -> None:
+    backbones = json.loads(call("list", "backbones", "--json").out)
+    assert {"name", "family", "parameters", "macs", "input_size", "source"} <= set(backbones[0])
+    optimizers = json.loads(call("list", "optimizers", "--json").out)
+    assert {"name", "category", "class", "source"} <= set(optimizers[0])
+    sweeps = {entry["name"] for entry in json.loads(call("list", "sweeps", "--json").out)}
+    assert {"quickstart", "cifar100_small", "synthetic_small"} <= sweeps
+    for what in ("recipes", "datasets"):
+        assert json.loads(call("list", what, "--json").out)
+
+
+@pytest.mark.parametrize("sweep", ["quickstart", "synthetic_small"])
+def test_sweeps_that_come_along_are_planned_by_name(call: Call, sweep: str) -> None:
+    assert json.loads(call("plan", sweep, "--json").out)["sweep"] == sweep
+
+
+def test_help_names_every_command(call: Call) -> None:
+    help_text = call("--help").out
+    for command in (
+        "plan",
+        "run",
+        "submit",
+        "status",
+        "resume",
+        "stop",
+        "query",
+        "compact",
+        "report",
+        "list",
+        "doctor",
+    ):
+        assert f" {command} " in help_text
+
+
+HEAVY = ("ray", "torch", "timm", "scipy", "optuna", "pandas", "fastparquet", "sklearn", "altair")
+
+
+@pytest.mark.parametrize("arguments", [["status"], ["query", "SELECT count(*) FROM trials"]])
+def test_looking_at_a_store_imports_nothing_heavy(tmp_path: Path, arguments: list[str]) -> None:
+    code = (
+        "import sys\nfrom orchestrator import cli\n"
+        f"sys.argv = ['bocb', *{arguments!r}, '--store', {str(tmp_path / 'store')!r}]\n"
+        "try:\n    cli.main()\nexcept SystemExit as ended:\n    assert not ended.code\n"
+        f"print([name for name in {HEAVY!r} if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
