@@ -12,8 +12,9 @@ from orchestrator.checkpoints import Checkpoint, best_checkpoint, digest_of, sav
 from orchestrator.messages import Ending, EndingKind, Report, Task
 from orchestrator.store.store import Store
 from trainers.config import TrialConfig
+from trainers.make import make_trainer
 from trainers.measurement import Measurement
-from trainers.trainer import Trainer, make_trainer
+from trainers.trainer import Trainer
 
 
 class Attempt:

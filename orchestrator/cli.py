@@ -111,7 +111,8 @@ def submit(
         out.print(f"{checked.spec.sweep.name} is {verb} job {submission.job_id}", highlight=False)
     if not wait:
         return Exit.COMPLETE
-    return wait_for(submission.job_id, address, show=lambda text: print(text, end="", flush=True))
+    log = sys.stderr if as_json else sys.stdout
+    return wait_for(submission.job_id, address, show=lambda text: print(text, end="", flush=True, file=log))
 
 
 @app.command()
@@ -243,16 +244,14 @@ def report(
     """Write the page of a sweep: one self-contained HTML file."""
     from orchestrator.analysis.load import load_page_data
     from orchestrator.analysis.report import write_report
-    from orchestrator.store.query import connect
+    from orchestrator.store.query import read
     from orchestrator.store.store import open_store
 
     opened = open_store(store)
     opened.existing_sweep(sweep)
     if not output.absolute().parent.is_dir():
         raise UsageError(f"there is no folder {output.absolute().parent} to write {output.name} into")
-    with connect(opened) as connection:
-        data = load_page_data(connection, sweep)
-    write_report(data, output)
+    write_report(read(opened, lambda connection: load_page_data(connection, sweep)), output)
     out.print(f"store:  {opened.uri}\nreport: {output.absolute()}", highlight=False, soft_wrap=True)
 
 

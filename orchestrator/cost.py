@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from orchestrator.plan import Plan
-from orchestrator.store.query import connect
+from orchestrator.store.query import read
 from orchestrator.store.store import Store
 
 
@@ -23,12 +23,11 @@ def estimate(store: Store, plan: Plan) -> Cost:
     """The plan's cost from seconds per epoch that the store has recorded for the same backbone and data set."""
     if not store.sweeps():
         return Cost(slot_hours=None, basis="no estimate: the store has no trial of these backbones yet")
-    with connect(store) as connection:
-        rows = connection.execute(
-            "SELECT backbone, sum(train_seconds) / sum(epochs_done), count(*) FROM trials "
-            "WHERE dataset = ? AND epochs_done > 0 GROUP BY backbone",
-            [plan.data.name],
-        ).fetchall()
+    sql = (
+        "SELECT backbone, sum(train_seconds) / sum(epochs_done), count(*) FROM trials "
+        "WHERE dataset = ? AND epochs_done > 0 GROUP BY backbone"
+    )
+    rows = read(store, lambda connection: connection.execute(sql, [plan.data.name]).fetchall())
     seconds = {row[0]: float(row[1]) for row in rows}
     unseen = sorted({cell.backbone.name for cell in plan.cells} - set(seconds))
     if unseen:

@@ -1,4 +1,4 @@
-"""Every error a command can end with, and the exit code of each (DESIGN: 0 complete ... 6 stopped by the budget)."""
+"""Every error a command can end with, and the exit code of each."""
 
 from __future__ import annotations
 

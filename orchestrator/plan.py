@@ -217,7 +217,7 @@ def design_points(sweep_seed: int, count: int) -> tuple[tuple[float, ...], ...]:
     """A scrambled Sobol design: `count` points of `DESIGN_DIMENSIONS` coordinates in [0, 1).
 
     A longer design of the same seed starts with the shorter one, so that points can be added to a sweep.
-    Source: METHODS §2.4; Owen's scrambling as in `scipy.stats.qmc.Sobol`.
+    Source: Sobol sequence with Owen's scrambling (Owen 1998), as in `scipy.stats.qmc.Sobol`.
     """
     # Deferred: `status` counts trials and must not wait for scipy.
     from scipy.stats import qmc

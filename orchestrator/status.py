@@ -12,7 +12,7 @@ import duckdb
 
 from orchestrator.messages import utc_now
 from orchestrator.store.lease import DriverInfo, driver_of
-from orchestrator.store.query import connect
+from orchestrator.store.query import read
 from orchestrator.store.store import Store
 
 RATE_TRIALS = 50
@@ -82,39 +82,56 @@ def sweep_status(store: Store, name: str) -> SweepStatus:
         StoreError: The store cannot be read.
     """
     driver = driver_of(store.existing_sweep(name))
-    with connect(store) as connection:
-        version = connection.execute(
-            "SELECT cells, trials_planned FROM sweeps WHERE sweep = ? ORDER BY version DESC LIMIT 1", [name]
-        ).fetchone()
-        counted = connection.execute(
-            "SELECT backbone, recipe, optimizer, state, count(*), max(score), max(ended_at) "
-            "FROM trials WHERE sweep = ? GROUP BY ALL",
-            [name],
-        ).fetchall()
-        running = _number(connection, "SELECT count(*) FROM attempts WHERE sweep = ? AND outcome = 'RUNNING'", name)
-        recent = connection.execute(
-            "SELECT ended_at FROM trials WHERE sweep = ? ORDER BY ended_at DESC LIMIT ?", [name, RATE_TRIALS]
-        ).fetchall()
-    cells, planned = (json.loads(version[0]), int(version[1])) if version else ([], 0)
+    facts = read(store, lambda connection: _facts(connection, name))
     states: Counter[str] = Counter()
-    for row in counted:
+    for row in facts.counted:
         states[row[3]] += row[4]
     alive = driver is not None and driver.alive
     return SweepStatus(
         sweep=name,
-        planned=planned,
+        planned=facts.planned,
         states=dict(sorted(states.items())),
-        cells=_cells(cells, counted),
-        running=running if alive else 0,
+        cells=_cells(facts.cells, facts.counted),
+        running=facts.running if alive else 0,
         driver=driver,
-        seconds_left=_seconds_left([row[0] for row in recent], planned - states.total()) if alive else None,
-        updated_at=max((row[6] for row in counted), default=None),
+        seconds_left=_seconds_left(facts.recent, facts.planned - states.total()) if alive else None,
+        updated_at=max((row[6] for row in facts.counted), default=None),
     )
 
 
-def _number(connection: duckdb.DuckDBPyConnection, sql: str, name: str) -> int:
-    row = connection.execute(sql, [name]).fetchone()
-    return int(row[0]) if row else 0
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Facts:
+    """What the store says."""
+
+    cells: list[list[str]]
+    planned: int
+    counted: list[tuple[Any, ...]]  # backbone, recipe, optimizer, state, trials, best score, last end
+    running: int
+    recent: list[datetime]  # newest first
+
+
+def _facts(connection: duckdb.DuckDBPyConnection, name: str) -> _Facts:
+    version = connection.execute(
+        "SELECT cells, trials_planned FROM sweeps WHERE sweep = ? ORDER BY version DESC LIMIT 1", [name]
+    ).fetchone()
+    counted = connection.execute(
+        "SELECT backbone, recipe, optimizer, state, count(*), max(score), max(ended_at) "
+        "FROM trials WHERE sweep = ? GROUP BY ALL",
+        [name],
+    ).fetchall()
+    running = connection.execute(
+        "SELECT count(*) FROM attempts WHERE sweep = ? AND outcome = 'RUNNING'", [name]
+    ).fetchone()
+    recent = connection.execute(
+        "SELECT ended_at FROM trials WHERE sweep = ? ORDER BY ended_at DESC LIMIT ?", [name, RATE_TRIALS]
+    ).fetchall()
+    return _Facts(
+        cells=json.loads(version[0]) if version else [],
+        planned=int(version[1]) if version else 0,
+        counted=counted,
+        running=int(running[0]) if running else 0,
+        recent=[row[0] for row in recent],
+    )
 
 
 def _cells(planned: list[list[str]], counted: list[tuple[Any, ...]]) -> tuple[CellStatus, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import shlex
 import shutil
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ray.exceptions import RayError
 from ray.job_submission import JobStatus, JobSubmissionClient
 
 from orchestrator.errors import ClusterError, Exit
@@ -125,10 +127,33 @@ def _package(spec: Spec) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="bocb-submit-") as name:
         folder = Path(name)
         for package in PACKAGES:
-            shutil.copytree(source / package, folder / package, ignore=shutil.ignore_patterns("__pycache__"))
+            _copy(source / package, folder)
         tables: dict[str, Any] = json.loads(spec.canonical_json())
+        for own in _own_modules(spec):
+            _copy(own, folder)
         (folder / "spec.json").write_text(json.dumps(tables), encoding="utf-8")
         yield folder
+
+
+def _own_modules(spec: Spec) -> set[Path]:
+    """Files and folders of the code that a spec names by `package.module:name` and no distribution installed."""
+    backbones = [spec.grid.backbones] if isinstance(spec.grid.backbones, str) else spec.grid.backbones
+    named = [name for name in backbones if ":" in name] + [own.class_ for own in spec.optimizers.values()]
+    found = set()
+    for top in {name.partition(":")[0].partition(".")[0] for name in named} - set(PACKAGES):
+        module = importlib.util.find_spec(top)
+        origin = Path(module.origin) if module is not None and module.origin else None
+        if origin is not None and "site-packages" not in origin.parts:
+            found.add(origin.parent if origin.name == "__init__.py" else origin)
+    return found
+
+
+def _copy(source: Path, folder: Path) -> None:
+    """Copies a module or a package into a folder, compiled files left out."""
+    if source.is_dir():
+        shutil.copytree(source, folder / source.name, ignore=shutil.ignore_patterns("__pycache__"))
+    else:
+        shutil.copy2(source, folder)
 
 
 @contextmanager
@@ -136,9 +161,9 @@ def _asking(address: str) -> Iterator[None]:
     """Says in one sentence what keeps us from talking to a cluster."""
     try:
         yield
-    except (ConnectionError, RuntimeError, ValueError, OSError) as error:
+    except (RayError, RuntimeError, ValueError, OSError) as error:
         lines = str(error).strip().splitlines() or [type(error).__name__]
         raise ClusterError(
-            f"the job server at {address} cannot be used: {lines[0]} "
+            f"the job server at {address} cannot be used: {lines[0].rstrip('.')} "
             "(a cluster with token authentication wants RAY_AUTH_MODE=token and RAY_AUTH_TOKEN)"
         ) from None

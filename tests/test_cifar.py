@@ -21,7 +21,7 @@ from tests.trial_examples import trial
 from trainers.cifar import check_cifar, read_cifar
 from trainers.config import DataConfig, TrainOn, Validation
 from trainers.datasets import check_data, load_trial_data
-from trainers.trainer import make_trainer
+from trainers.make import make_trainer
 
 REAL = Path(os.environ.get("BOCB_CIFAR100", Path(__file__).parents[2] / "shared/data/cifar100"))
 

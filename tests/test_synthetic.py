@@ -16,9 +16,9 @@ from search_spaces.optimizers import get_optimizer, list_optimizers
 from search_spaces.recipes import get_recipe
 from trainers.backbones import resolve_backbone
 from trainers.config import DataConfig, TrialConfig
+from trainers.make import make_trainer
 from trainers.measurement import Measurement
 from trainers.synthetic import CHANCE, NOISE_SD, Behaviour, planted_truth
-from trainers.trainer import make_trainer
 
 SYNTHETIC = [f"synthetic_{letter}" for letter in "abcd"]
 

@@ -15,7 +15,7 @@ from search_spaces.optimizers import list_optimizers
 from search_spaces.recipes import Recipe, get_recipe
 from tests.trial_examples import TINY_DATA, fingerprint, run, trial
 from trainers.config import DataConfig, Precision, TrainOn, TrialConfig, Validation
-from trainers.trainer import make_trainer
+from trainers.make import make_trainer
 
 DIGITS_NETWORKS = [info.name for info in list_backbones() if info.family == "digits"]
 RESUMED = [trial(optimizer=info.name) for info in list_optimizers()] + [

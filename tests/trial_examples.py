@@ -15,8 +15,9 @@ from search_spaces.optimizers import HpValue, get_optimizer
 from search_spaces.recipes import Recipe
 from trainers.backbones import resolve_backbone
 from trainers.config import DataConfig, TrialConfig
+from trainers.make import make_trainer
 from trainers.measurement import Measurement
-from trainers.trainer import Trainer, make_trainer
+from trainers.trainer import Trainer
 
 # Validating on little and training on less keeps an epoch at a few milliseconds.
 TINY_DATA = DataConfig(name="digits", validation_fraction=0.9)

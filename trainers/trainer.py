@@ -1,4 +1,4 @@
-"""The contract between a trainer and whoever runs it, and the one place that chooses a trainer for a config."""
+"""The contract between a trainer and whoever runs it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from search_spaces.optimizers import HpValue
-from trainers.config import TrialConfig
 from trainers.measurement import Measurement
 
 
@@ -83,19 +82,3 @@ class Trainer(Protocol):
             ValueError: The bytes are not such a state.
         """
         ...
-
-
-def make_trainer(config: TrialConfig) -> Trainer:
-    """The trainer for a config, ready for its first epoch.
-
-    Raises:
-        UserError: The config asks for something that cannot be built.
-    """
-    # Deferred: synthetic trials run in milliseconds and must not wait for torch.
-    if config.data.name == "synthetic":
-        from trainers.synthetic import SyntheticTrainer
-
-        return SyntheticTrainer(config)
-    from trainers.vision import VisionTrainer
-
-    return VisionTrainer(config)

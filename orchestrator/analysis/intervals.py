@@ -17,7 +17,8 @@ CONFIDENCE = 0.95
 class Estimate:
     """A mean of accuracies, as fractions, with how far it can be trusted.
 
-    `sd` (divisor n - 1), `low` and `high` are None for a single value: one value says nothing about spread.
+    `sd` (divisor n - 1), `low` and `high` are None for a single value: one value says nothing about spread. Equal
+    values have an `sd` of 0 and no interval.
     """
 
     mean: float
@@ -38,5 +39,8 @@ def mean_interval(values: Sequence[float]) -> Estimate:
     if n == 1:
         return Estimate(mean=mean, n=1)
     sd = statistics.stdev(values)
+    if sd == 0:
+        # Equal counts of right answers on one data set: an interval of no width would claim certainty.
+        return Estimate(mean=mean, n=n, sd=0.0)
     half = float(stdtrit(n - 1, (1 + CONFIDENCE) / 2)) * sd / math.sqrt(n)
     return Estimate(mean=mean, n=n, sd=sd, low=max(0.0, mean - half), high=min(1.0, mean + half))

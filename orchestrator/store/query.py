@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import IO
+from typing import IO, TypeVar
 
 import duckdb
 import pyarrow as pa
@@ -21,6 +21,8 @@ from orchestrator.store.live import RETRIES, table_files
 from orchestrator.store.schema import ROW_TYPES, AttemptRow, Row
 from orchestrator.store.store import Store
 from orchestrator.store.views import READY_ANSWERS
+
+T = TypeVar("T")
 
 BATCH_ROWS = 61_440
 MEMORY_BYTES = 64 * 2**20
@@ -76,7 +78,7 @@ class _Listing:
 
 
 def connect(store: Store) -> duckdb.DuckDBPyConnection:
-    """A DuckDB connection with the views of DESIGN section 6 over all sweeps, locked so that it reads only the store.
+    """A DuckDB connection with the views over all sweeps, locked so that it reads only the store.
 
     The views list the files of this moment: a compaction by a running driver may delete them, and queries then fail.
     The lock does not stop `COPY ... TO` a file of the store, so SQL that is not ours goes through `run_query`.
@@ -87,6 +89,19 @@ def connect(store: Store) -> duckdb.DuckDBPyConnection:
     return _connect(store)[0]
 
 
+def read(store: Store, ask: Callable[[duckdb.DuckDBPyConnection], T]) -> T:
+    """What `ask` finds out on a connection with the views; it is called again where files vanished under it.
+
+    Raises:
+        StoreError: The store cannot be read.
+    """
+
+    def explain(error: duckdb.Error, _: _Listing) -> StoreError:
+        return StoreError(f"the store {store.uri} cannot be read: {one_sentence(error)}")
+
+    return _retried(store, ask, explain)
+
+
 def run_query(store: Store, sql: str) -> QueryResult:
     """Runs a user's SQL.
 
@@ -95,15 +110,23 @@ def run_query(store: Store, sql: str) -> QueryResult:
         StoreError: The store cannot be read.
     """
     check_select(sql)
+    return _retried(store, lambda connection: _run(connection, sql), _query_error)
+
+
+def _retried(
+    store: Store,
+    ask: Callable[[duckdb.DuckDBPyConnection], T],
+    explain: Callable[[duckdb.Error, _Listing], QueryError | StoreError],
+) -> T:
     for _ in range(RETRIES):
         connection, listing = _connect(store)
         with connection:
             try:
-                return _run(connection, sql)
+                return ask(connection)
             except duckdb.Error as error:
                 if _vanished(store, listing):
                     continue
-                raise _query_error(error, listing) from error
+                raise explain(error, listing) from error
     raise StoreError(f"the store {store.uri} changes too fast to be read; try again")
 
 

@@ -26,11 +26,13 @@ def environment(store: Path, **more: str) -> dict[str, str]:
     return {**inherited, "BOCB_STORE": str(store), "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", **more}
 
 
-def bocb(store: Path, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
-    """Runs one command to its end."""
+def bocb(store: Path, *arguments: str, extra_path: str = "", **more: str) -> subprocess.CompletedProcess[str]:
+    """Runs one command to its end; `extra_path` goes before everything else on the Python path."""
+    variables = environment(store, **more)
+    variables["PYTHONPATH"] = os.pathsep.join(filter(None, [extra_path, variables["PYTHONPATH"]]))
     return subprocess.run(
         [sys.executable, "-m", "orchestrator.cli", *arguments],
-        env=environment(store, **more),
+        env=variables,
         cwd=store.parent,
         capture_output=True,
         text=True,
@@ -65,10 +67,10 @@ def running(store: Path, *arguments: str, **more: str) -> Iterator[subprocess.Po
         finally:
             process.kill()
             process.wait()
-            end(mark)
+            end_marked(mark)
 
 
-def end(mark: str) -> None:
+def end_marked(mark: str) -> None:
     """Kills the processes that carry a mark in their environment, which is what a command and its Ray pass on."""
     found = _marked(mark)
     for process in found:
@@ -77,10 +79,15 @@ def end(mark: str) -> None:
     psutil.wait_procs(found, timeout=10)
 
 
+def marked(process: subprocess.Popen[str]) -> list[psutil.Process]:
+    """The processes that a running command has started."""
+    return [found for found in _marked(_mark_of(psutil.Process(process.pid))) if found.pid != process.pid]
+
+
 def workers_of(process: subprocess.Popen[str]) -> list[psutil.Process]:
     """The Ray workers that train for a command which is running."""
     found = []
-    for candidate in _marked(_mark_of(psutil.Process(process.pid))):
+    for candidate in marked(process):
         with suppress(psutil.Error):
             if " ".join(candidate.cmdline()).startswith("ray::TrialWorker"):
                 found.append(candidate)

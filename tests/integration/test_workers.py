@@ -1,0 +1,76 @@
+"""How Ray's workers are used: kept warm, all slots filled, nothing to be reached from outside."""
+
+from __future__ import annotations
+
+import ipaddress
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.integration.commands import bocb, marked, rows, running, wait_until
+
+pytestmark = [pytest.mark.ray, pytest.mark.timeout(300)]
+
+SPEC = """
+[sweep]
+name = "workers"
+[grid]
+backbones = ["tests.own_code:{backbone}"]
+optimizers = ["sgd", "adamw"]
+[data]
+name = "synthetic"
+[training]
+epochs = 2
+[protocol.default]
+seeds = {seeds}
+[resources]
+max_concurrent = 2
+"""
+
+LATE_WORKER = """
+# Runs in every Python process: the second Ray worker to come up takes ten seconds longer.
+import os, sys, time
+
+if any("default_worker.py" in part for part in sys.orig_argv):
+    for name in ("first", "second"):
+        try:
+            os.close(os.open(os.path.join(os.path.dirname(__file__), name), os.O_CREAT | os.O_EXCL))
+        except FileExistsError:
+            continue
+        if name == "second":
+            time.sleep(10)
+        break
+"""
+
+
+def test_a_worker_that_starts_late_still_gets_its_share(tmp_path: Path) -> None:
+    """Tune's stock scheduler would give every trial to the first worker and end the one that is starting."""
+    (tmp_path / "late").mkdir()
+    (tmp_path / "late" / "sitecustomize.py").write_text(LATE_WORKER)
+    (tmp_path / "spec.toml").write_text(SPEC.format(backbone="sleepy", seeds=7))
+    store = tmp_path / "store"
+    answer = bocb(store, "run", "spec.toml", extra_path=str(tmp_path / "late"))
+    assert answer.returncode == 0, answer.stdout + answer.stderr
+    shares = rows(store, "SELECT pid, count(*) AS trials FROM attempts GROUP BY pid ORDER BY trials DESC")
+    assert sum(row["trials"] for row in shares) == 14
+    assert len(shares) == 2, "workers were not kept, or only one was used"
+    assert shares[1]["trials"] >= 3
+
+
+def test_nothing_listens_beyond_loopback(tmp_path: Path) -> None:
+    (tmp_path / "spec.toml").write_text(SPEC.format(backbone="sleepy", seeds=4))
+    store = tmp_path / "store"
+    with running(store, "run", "spec.toml") as process:
+        wait_until(lambda: bool(rows(store, "SELECT * FROM attempts WHERE pid IS NOT NULL")), "the first trial")
+        family = [psutil.Process(process.pid), *marked(process)]
+        listening = [
+            (member.name(), connection.laddr.ip)
+            for member in family
+            for connection in member.net_connections()
+            if connection.status == psutil.CONN_LISTEN
+        ]
+    assert listening, "Ray listens on nothing: the test looks at the wrong processes"
+    plain = [(name, ipaddress.ip_address(address.removeprefix("::ffff:"))) for name, address in listening]
+    beyond = [(name, address) for name, address in plain if not address.is_loopback]
+    assert not beyond

@@ -1,0 +1,63 @@
+"""Imports point one way, and the light parts stay light. Read from the source, so that no import is missed."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PACKAGES = ("search_spaces", "trainers", "orchestrator")
+SOURCES = [path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))]
+RAY_MODULES = {"tune_adapters.py", "trial.py", "cluster.py", "submission.py", "doctor.py"}
+
+
+def imports_of(path: Path, *, deferred: bool = True) -> Iterator[str]:
+    """Every module that a file imports; without `deferred` only those it imports when it is imported itself."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    nodes = ast.walk(tree) if deferred else iter(tree.body)
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path} has a relative import"
+            yield node.module or ""
+
+
+def is_below(path: Path, *folders: str) -> bool:
+    return any(path.is_relative_to(ROOT / folder) for folder in folders)
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_imports_point_one_way(path: Path) -> None:
+    tops = {name.partition(".")[0] for name in imports_of(path)}
+    if is_below(path, "search_spaces"):
+        assert not tops & {"trainers", "orchestrator", "torch", "timm", "ray", "optuna", "pyarrow"}
+    if is_below(path, "trainers"):
+        assert not tops & {"orchestrator", "ray", "optuna", "pyarrow.dataset", "duckdb"}
+    if is_below(path, "orchestrator/store", "orchestrator/analysis"):
+        assert not tops & {"ray", "torch", "timm", "optuna"}
+    if "ray" in tops:
+        assert path.name in RAY_MODULES, "only the adapters, the worker and the cluster name Ray"
+    assert "timm" not in tops or path.name == "timm_models.py", "timm is imported in one place, after the work-around"
+
+
+def test_the_packages_import_nothing_by_themselves() -> None:
+    for package in ("orchestrator", "orchestrator/store", "orchestrator/analysis", "trainers", "search_spaces"):
+        assert not list(imports_of(ROOT / package / "__init__.py"))
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_modules_stay_short(path: Path) -> None:
+    source = path.read_text(encoding="utf-8")
+    assert source.count("\n") <= 400
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.FunctionDef) and node.end_lineno is not None:
+            assert node.end_lineno - node.lineno < 60, f"{node.name} is a missing name or two"
+
+
+def test_every_module_says_why_it_exists() -> None:
+    for path in SOURCES:
+        assert ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))), f"{path} has no docstring"
