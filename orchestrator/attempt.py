@@ -8,10 +8,10 @@ import time
 import traceback
 from collections.abc import Sequence
 
-from orchestrator.checkpoints import Checkpoint, best_checkpoint, digest_of, save_checkpoint
+from orchestrator.checkpoints import Checkpoint, best_checkpoint, save_checkpoint
 from orchestrator.messages import Ending, EndingKind, Report, Task
 from orchestrator.store.store import Store
-from trainers.config import TrialConfig
+from trainers.config import TrialConfig, config_digest
 from trainers.make import make_trainer
 from trainers.measurement import Measurement
 from trainers.trainer import Trainer
@@ -26,7 +26,9 @@ class Attempt:
         self._store = Store(task.store).sweep(task.sweep)
         self._trainer: Trainer | None = None
         self._history: list[Measurement] = []
+        self._trouble: str | None = None
         self._saved_epochs = 0
+        self._restored_epochs = 0
         self._saved_at = time.monotonic()
 
     def step(self) -> Report:
@@ -53,7 +55,9 @@ class Attempt:
     def _advance(self) -> Report:
         is_first = self._trainer is None
         trainer = self._trainer or self._build()
-        if len(self._history) < self._config.epochs:
+        # What was restored is reported before anything follows: the driver may want to stop the trial there.
+        is_restored = is_first and bool(self._history)
+        if not is_restored:
             self._history.append(trainer.train_epoch())
         ending = self._ending(trainer)
         is_due = time.monotonic() - self._saved_at >= self.task.checkpoint_seconds
@@ -64,11 +68,16 @@ class Attempt:
     def _build(self) -> Trainer:
         """The trainer, gone on from the trial's best checkpoint where there is one."""
         trainer = make_trainer(self._config)
-        saved = best_checkpoint(self._store, self.task.trial_id, digest_of(self.task.config))
+        saved = best_checkpoint(self._store, self.task.trial_id, config_digest(self._config))
         if saved is not None:
-            trainer.restore(saved.state)
-            self._history = list(saved.history)
-            self._saved_epochs = saved.epochs
+            try:
+                trainer.restore(saved.state)
+                self._history = list(saved.history)
+                self._saved_epochs = self._restored_epochs = saved.epochs
+            except (ValueError, RuntimeError) as error:
+                # Other data, or another layout of the network's weights: the trial starts anew.
+                self._trouble = f"its checkpoint of epoch {saved.epochs} cannot be used: {error}"
+                trainer = make_trainer(self._config)
         self._trainer = trainer
         return trainer
 
@@ -82,11 +91,17 @@ class Attempt:
     def _save(self, trainer: Trainer) -> None:
         checkpoint = Checkpoint(
             trial_id=self.task.trial_id,
-            config_sha256=digest_of(self.task.config),
+            config_sha256=config_digest(self._config),
             history=tuple(self._history),
             state=trainer.state(),
         )
-        save_checkpoint(self._store, checkpoint, driver_epoch=self.task.driver_epoch, attempt=self.task.attempt)
+        try:
+            save_checkpoint(self._store, checkpoint, driver_epoch=self.task.driver_epoch, attempt=self.task.attempt)
+        except OSError as error:
+            # Training goes on, and the next epoch tries again.
+            self._trouble = f"no checkpoint can be written: {error}"
+            return
+        self._trouble = None
         self._saved_epochs = checkpoint.epochs
         self._saved_at = time.monotonic()
 
@@ -98,5 +113,7 @@ class Attempt:
             node=socket.gethostname(),
             pid=os.getpid(),
             resolved=self._trainer.resolved if self._trainer else None,
+            restored_epochs=self._restored_epochs,
             ending=ending,
+            trouble=self._trouble,
         )

@@ -120,21 +120,28 @@ class CellWork:
         first = len(self._tune)
         size = min(self._plan.protocol.tune.batch, self._plan.protocol.tune.trials - first)
         recorded = [self._ended.get(f"{self.cell.key}.tune-{first + offset:03d}") for offset in range(size)]
-        rows = [row for row in recorded if row is not None]
-        if len(rows) == size:
-            points = [json.loads(row.point or "{}") for row in rows]
-        else:
-            points = ask_generation(self._plan, self.cell, generation, list(self._ended.values()))
+        asked: list[dict[str, float]] = []
+        if None in recorded:
+            asked = ask_generation(self._plan, self.cell, generation, list(self._ended.values()))
+        # What ran, ran: an edited spec may make the sampler answer otherwise now.
+        points = [json.loads(row.point or "{}") if row else asked[offset] for offset, row in enumerate(recorded)]
         return [tune_trial(self._plan, self.cell, first + offset, point) for offset, point in enumerate(points)]
 
     def _winners_again(self) -> list[PlannedTrial]:
-        """Confirm trials of the settings of highest mean score over COMPLETE trials; ties to the lower number."""
-        settings: dict[tuple[Role, int], list[float]] = defaultdict(list)
+        """Confirm trials of the settings of highest mean score, ties to the lower number.
+
+        A setting counts if any of its replicates is COMPLETE; those that diverged count into its mean, at chance.
+        """
+        scores: dict[tuple[Role, int], list[float]] = defaultdict(list)
+        complete: set[tuple[Role, int]] = set()
         firsts = {(trial.role, trial.number): trial for trial in self._decisive() if trial.replicate == 0}
         for trial in self._decisive():
             row = self._ended[trial.trial_id]
-            if row.state == "COMPLETE" and row.score is not None:
-                settings[trial.role, trial.number].append(row.score)
+            if row.score is not None:
+                scores[trial.role, trial.number].append(row.score)
+            if row.state == "COMPLETE":
+                complete.add((trial.role, trial.number))
+        settings = {key: scores[key] for key in complete}
         order = [Role.DESIGN, Role.TUNE]
         ranked = sorted(settings, key=lambda key: (-statistics.fmean(settings[key]), order.index(key[0]), key[1]))
         winners = ranked[: self._plan.protocol.confirm.top]

@@ -35,11 +35,6 @@ class Checkpoint:
         return len(self.history)
 
 
-def digest_of(text: str) -> str:
-    """SHA-256 of a text."""
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
 def encode(checkpoint: Checkpoint) -> bytes:
     """The bytes of a checkpoint file."""
     header = {

@@ -6,17 +6,22 @@ Heavy modules are imported inside the commands that need them, so that `status` 
 from __future__ import annotations
 
 import json
+import os
 import sys
 import traceback
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.console import Console
 from typer.exceptions import TyperException
 
-from orchestrator.errors import BocbError, Exit, SpecError, UsageError
+from orchestrator.errors import BocbError, BusyError, Exit, SpecError, StoreError, UsageError
 from search_spaces.errors import UserError
+
+if TYPE_CHECKING:
+    from orchestrator.plan import Plan
+    from orchestrator.store.store import Store
 
 app = typer.Typer(
     name="bocb",
@@ -27,8 +32,17 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
+
+class _Output(Console):
+    """Standard output. Whoever read it may be gone: a sweep goes on all the same, without a word."""
+
+    def on_broken_pipe(self) -> None:
+        self.quiet = True
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 # Piped output gets lines long enough that no name is cut.
-out = Console() if sys.stdout.isatty() else Console(width=200)
+out = _Output() if sys.stdout.isatty() else _Output(width=200)
 
 StoreOption = Annotated[
     str | None, typer.Option("--store", metavar="URI", help="The store; else BOCB_STORE, else ./bocb-store.")
@@ -151,12 +165,14 @@ def resume(
     as_json: JsonOption = False,
 ) -> int:
     """Continue a sweep from its recorded spec; with --retry also its failed trials of those kinds."""
+    from orchestrator.preflight import check_plan
     from orchestrator.resume import recorded_plan, what_would_run
     from orchestrator.store.store import open_store
 
     opened = open_store(store)
     recorded = recorded_plan(opened, sweep)
     if not dry_run:
+        check_plan(recorded)
         return _run(recorded, opened, address=address, retry=retry, take_over=take_over)
     outlook = what_would_run(opened, recorded, _kinds(retry))
     if as_json:
@@ -187,7 +203,7 @@ def stop(
     driver = driver_of(opened)
     if driver is None or not driver.alive:
         raise UsageError(f"sweep {sweep} is not running; nothing to stop")
-    request_stop(opened, now=now)
+    request_stop(opened, driver.driver_epoch, now=now)
     out.print(f"asked process {driver.pid} on {driver.host} to stop {sweep}", highlight=False)
 
 
@@ -218,10 +234,14 @@ def compact(store: StoreOption = None, as_json: JsonOption = False) -> None:
     from orchestrator.tables import table_of
 
     opened = open_store(store)
-    rows = []
+    rows, busy = [], []
     for name in opened.sweeps():
-        with claim(opened.sweep(name)) as lease:
-            rows += [(name, summary) for summary in compact_sweep(opened.sweep(name), lease)]
+        try:
+            with claim(opened.sweep(name)) as lease:
+                lease.start_heartbeat()
+                rows += [(name, summary) for summary in compact_sweep(opened.sweep(name), lease)]
+        except BusyError as error:
+            busy.append(str(error))
     columns = ("sweep", "table", "files", "rows", "bytes")
     cells = [
         (name, s.table, f"{s.files_before} -> {s.files_after}", s.rows_after, f"{s.bytes_before} -> {s.bytes_after}")
@@ -233,6 +253,8 @@ def compact(store: StoreOption = None, as_json: JsonOption = False) -> None:
         )
     else:
         out.print(table_of(columns, cells))
+    if busy:
+        raise BusyError("; ".join(busy))
 
 
 @app.command()
@@ -275,9 +297,8 @@ def list_names(
 def doctor(store: StoreOption = None, as_json: JsonOption = False) -> int:
     """Check Ray, GPUs, data and store, and say what to mend."""
     from orchestrator.doctor import examine
-    from orchestrator.store.store import open_store
 
-    findings = list(examine(open_store(store, create=True)))
+    findings = list(examine(store))
     if as_json:
         _print_json([{"check": f.check, "ok": f.ok, "detail": f.detail, "mend": f.mend} for f in findings])
     else:
@@ -288,18 +309,19 @@ def doctor(store: StoreOption = None, as_json: JsonOption = False) -> int:
     return Exit.COMPLETE if all(finding.ok for finding in findings) else Exit.USAGE
 
 
-def _checked_plan(spec: Path) -> Any:
-    """The plan of a spec file or of a sweep that comes along, with its data looked at."""
+def _checked_plan(spec: Path) -> Plan:
+    """The plan of a spec file or of a sweep that comes along, with all that it names looked at."""
     from orchestrator.catalogue import sweep_file
-    from orchestrator.grid import check_data_of, make_plan
+    from orchestrator.grid import make_plan
+    from orchestrator.preflight import check_plan
     from orchestrator.spec import load_spec
 
     checked = make_plan(load_spec(sweep_file(spec)))
-    check_data_of(checked)
+    check_plan(checked)
     return checked
 
 
-def _run(plan: Any, store: Any, *, address: str | None, retry: str | None, take_over: bool) -> int:
+def _run(plan: Plan, store: Store, *, address: str | None, retry: str | None, take_over: bool) -> int:
     from orchestrator.progress import Progress
     from orchestrator.sweep import RunOptions, run_sweep
 
@@ -336,6 +358,10 @@ def main() -> None:
     as_json = "--json" in arguments
     try:
         code = app(arguments, standalone_mode=False)
+    except BrokenPipeError:
+        # Whoever read the answer has seen enough.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = Exit.COMPLETE
     except TyperException as error:
         _fail(str(error) or "see --help", "usage", as_json=as_json)
         code = Exit.USAGE
@@ -344,13 +370,14 @@ def main() -> None:
             traceback.print_exc()
         _fail(str(error), getattr(error, "kind", SpecError.kind), as_json=as_json)
         code = getattr(error, "exit_code", Exit.USAGE)
+    except OSError as error:
+        if debug:
+            traceback.print_exc()
+        _fail(f"the system refuses: {error}", StoreError.kind, as_json=as_json)
+        code = Exit.STORE
     except KeyboardInterrupt:
         _fail("stopped by a signal; the same command continues the sweep", "signal", as_json=as_json)
         code = Exit.SIGNAL
-    except BrokenPipeError:
-        # Whoever read our output has seen enough.
-        sys.stderr.close()
-        code = Exit.COMPLETE
     sys.exit(int(code or 0))
 
 

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import logging
+import socket
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from orchestrator.errors import ClusterError, UsageError
-from orchestrator.spec import ResourcesSection
+from orchestrator.spec import ResourcesSection, Spec
 from orchestrator.store.files import Files
 from orchestrator.store.store import SweepStore
+from trainers.config import Precision
+
+CONNECT_SECONDS = 5.0
+NODE_SECONDS = 120.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +40,8 @@ def connected(address: str | None) -> Iterator[None]:
     Raises:
         ClusterError: The cluster cannot be reached.
     """
+    if address is not None:
+        _check_reachable(address)
     try:
         ray.init(
             address=address or "local",
@@ -50,32 +58,43 @@ def connected(address: str | None) -> Iterator[None]:
         ray.shutdown()
 
 
-def trial_resources(resources: ResourcesSection) -> TrialResources:
+def trial_resources(spec: Spec) -> TrialResources:
     """What each trial gets on the connected cluster.
 
     Raises:
         UsageError: No node of the cluster has that much.
     """
-    available = ray.cluster_resources()
-    gpus = resources.gpus_per_trial
-    share = (1.0 if available.get("GPU", 0) >= 1 else 0.0) if gpus == "auto" else float(gpus)
-    largest = max((node["Resources"].get("CPU", 0) for node in ray.nodes() if node["Alive"]), default=0)
-    if resources.cpus_per_trial > largest:
-        raise UsageError(
-            f"resources.cpus_per_trial = {resources.cpus_per_trial}, but the largest node has {largest:g} CPUs"
-        )
-    if share > available.get("GPU", 0):
+    asked = spec.resources
+    gpus = ray.cluster_resources().get("GPU", 0)
+    share = (1.0 if gpus >= 1 else 0.0) if asked.gpus_per_trial == "auto" else float(asked.gpus_per_trial)
+    largest = max((node.get("CPU", 0) for node in _nodes()), default=0)
+    if asked.cpus_per_trial > largest:
+        raise UsageError(f"resources.cpus_per_trial = {asked.cpus_per_trial}, the largest node has {largest:g}")
+    if share > gpus:
         raise UsageError(f"resources.gpus_per_trial = {share:g}, but the cluster has no GPU")
-    return TrialResources(cpus=resources.cpus_per_trial, gpus=share)
+    if spec.training.precision is Precision.FLOAT16 and not share:
+        raise UsageError("training.precision = 'float16' needs a GPU, and trials get none; take bfloat16 or float32")
+    return TrialResources(cpus=asked.cpus_per_trial, gpus=share)
 
 
 def slots(resources: ResourcesSection, trial: TrialResources) -> int:
     """How many trials the cluster has room for now; asked again while it grows and shrinks."""
-    available = ray.cluster_resources()
-    room = int(available.get("CPU", 0) // trial.cpus)
-    if trial.gpus:
-        room = min(room, int(available.get("GPU", 0) / trial.gpus))
+    room = 0
+    for node in _nodes():
+        fitting = node.get("CPU", 0) // trial.cpus
+        room += int(min(fitting, node.get("GPU", 0) / trial.gpus) if trial.gpus else fitting)
     return max(1, min(room, resources.max_concurrent or room))
+
+
+def summary() -> str:
+    """One line about the connected cluster."""
+    available = ray.cluster_resources()
+    return f"Ray {ray.__version__}: {available.get('CPU', 0):g} CPUs, {available.get('GPU', 0):g} GPUs"
+
+
+def _nodes() -> list[dict[str, float]]:
+    """Resources of the nodes that are alive."""
+    return [node["Resources"] for node in ray.nodes() if node["Alive"]]
 
 
 def check_store_is_shared(store: SweepStore) -> None:
@@ -93,7 +112,7 @@ def check_store_is_shared(store: SweepStore) -> None:
         for node in nodes:
             strategy = NodeAffinitySchedulingStrategy(node_id=node["NodeID"], soft=False)
             sees_it = _exists.options(scheduling_strategy=strategy, num_cpus=0).remote(store.files.root, probe)
-            if not ray.get(sees_it, timeout=120):
+            if not _answer(sees_it, node["NodeManagerHostname"]):
                 raise ClusterError(
                     f"node {node['NodeManagerHostname']} cannot see the store {store.files.root}; "
                     "use a path that every node shares"
@@ -102,9 +121,27 @@ def check_store_is_shared(store: SweepStore) -> None:
         store.files.delete(probe)
 
 
+def _answer(question: Any, host: str) -> bool:
+    try:
+        return bool(ray.get(question, timeout=NODE_SECONDS))
+    except ray.exceptions.RayError as error:
+        raise ClusterError(f"node {host} does not answer: {_first_line(error)}") from None
+
+
 @ray.remote
 def _exists(root: str, name: str) -> bool:
     return Files(root).exists(name)
+
+
+def _check_reachable(address: str) -> None:
+    """Looks for a listener: Ray itself would try for many minutes, with nothing but warnings."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not host or not port.isdigit():
+        return  # "auto" and the like
+    try:
+        socket.create_connection((host, int(port)), timeout=CONNECT_SECONDS).close()
+    except OSError as error:
+        raise ClusterError(f"nothing answers at {address}: {error}; give the address of a Ray head") from None
 
 
 def _first_line(error: Exception) -> str:

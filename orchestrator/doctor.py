@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from orchestrator.errors import BocbError
 from orchestrator.provenance import PACKAGES, package_version
 from orchestrator.ray_environment import prepare
-from orchestrator.store.store import Store
+from orchestrator.store.store import open_store
 from search_spaces.errors import UserError
 
 FREE_BYTES = 1_000_000_000
@@ -29,13 +29,13 @@ class Finding:
     """What to do, where it is not ok."""
 
 
-def examine(store: Store) -> Iterator[Finding]:
+def examine(uri: str | None) -> Iterator[Finding]:
     """Runs every check, one after another."""
     yield _python()
     yield _packages()
     yield from _guarded("torch", _torch)
     yield from _guarded("data", _digits)
-    yield from _guarded("store", lambda: _store(store))
+    yield from _guarded("store", lambda: _store(uri))
     yield from _guarded("ray", _ray)
 
 
@@ -76,7 +76,8 @@ def _digits() -> Finding:
     return Finding(check="data", ok=True, detail=f"digits: {sizes} (train, validation, test)")
 
 
-def _store(store: Store) -> Finding:
+def _store(uri: str | None) -> Finding:
+    store = open_store(uri, create=True)
     free = shutil.disk_usage(store.uri).free
     return Finding(
         check="store",
@@ -89,14 +90,10 @@ def _store(store: Store) -> Finding:
 def _ray() -> Finding:
     address = os.environ.get("RAY_ADDRESS")
     prepare(private=address is None)
-    import ray
+    from orchestrator import cluster
 
-    from orchestrator.cluster import connected
-
-    with connected(address):
-        resources = ray.cluster_resources()
-    detail = f"Ray {ray.__version__}: {resources.get('CPU', 0):g} CPUs, {resources.get('GPU', 0):g} GPUs"
-    return Finding(check="ray", ok=True, detail=detail)
+    with cluster.connected(address):
+        return Finding(check="ray", ok=True, detail=cluster.summary())
 
 
 def _guarded(check: str, examine_it: Callable[[], Finding]) -> Iterator[Finding]:

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import threading
 from collections import Counter, defaultdict
-from dataclasses import dataclass, field
-from datetime import datetime
 
 from orchestrator.checkpoints import delete_checkpoints, trials_with_checkpoints
+from orchestrator.clock import utc_now
 from orchestrator.history import History
-from orchestrator.messages import EndingKind, Report, Task, utc_now
+from orchestrator.messages import Ending, EndingKind, Report, Task
 from orchestrator.outcomes import Outcome, State, Verdict, judge, judge_loss
 from orchestrator.plan import Plan, PlannedTrial, Role
 from orchestrator.store.lease import Lease
@@ -21,32 +20,15 @@ from orchestrator.store.schema import TrialRow
 from orchestrator.store.store import SweepStore
 from orchestrator.store.writer import TableWriter
 from orchestrator.studies import Pruning
-from orchestrator.trial_rows import Execution, curve_rows, ended_row, score_part, started_row, trial_row
+from orchestrator.trial_rows import RunningAttempt, curve_rows, ended_row, score_part, started_row, trial_row
 from orchestrator.work_queue import WorkQueue
-from trainers.measurement import Measurement
-from trainers.trainer import Resolved
-
-
-@dataclass(slots=True, kw_only=True)
-class Running:
-    """A trial that a worker has, or is about to get."""
-
-    trial: PlannedTrial
-    task: Task
-    started_at: datetime = field(default_factory=utc_now)
-    history: list[Measurement] = field(default_factory=list)
-    first_epoch: int = 1
-    resolved: Resolved | None = None
-    node: str | None = None
-    pid: int | None = None
-    pruning: Pruning | None = None
 
 
 class Driver:
     """The state of a sweep while it runs.
 
     `slots` is how many trials may run at once, set again and again because clusters grow and shrink; `best` holds the
-    highest score of each optimizer so far.
+    highest score of each optimizer so far; `trouble` is what a worker last said of a problem that stopped nothing.
 
     Every method is called from one thread; only `request_stop` may be called from a signal handler or another thread.
     """
@@ -63,9 +45,10 @@ class Driver:
         """
         self.plan = plan
         self.queue = WorkQueue(plan, past.ended)
-        self.running: dict[str, Running] = {}
+        self.running: dict[str, RunningAttempt] = {}
         self.stopping = threading.Event()
         self.slots = 1
+        self.trouble: str | None = None
         self._store = store
         self._lease = lease
         self._writer = writer
@@ -73,6 +56,7 @@ class Driver:
         self._errors = Counter(past.errors)
         self._lost_in_a_row: Counter[str] = Counter()
         self._curves = defaultdict(list, past.tune_curves)
+        self._pruning: dict[str, Pruning] = {}
         self._warm_backbone: str | None = None
         self._gpu_seconds = past.gpu_seconds
         # Drivers before this one may have died between a trial's end and the end of its checkpoint.
@@ -83,6 +67,16 @@ class Driver:
         self.best: dict[str, TrialRow] = {}
         for row in past.ended:
             self._rank(row)
+
+    @property
+    def driver_epoch(self) -> int:
+        """Which driver of the sweep this is."""
+        return self._lease.driver_epoch
+
+    def has(self, task: Task) -> bool:
+        """Whether that very attempt is running."""
+        running = self.running.get(task.trial_id)
+        return running is not None and running.task.attempt == task.attempt
 
     @property
     def is_finished(self) -> bool:
@@ -108,28 +102,28 @@ class Driver:
             return None
         self._attempts[trial.trial_id] += 1
         task = self._task(trial, self._attempts[trial.trial_id])
-        self.running[trial.trial_id] = Running(trial=trial, task=task)
+        self.running[trial.trial_id] = RunningAttempt(trial=trial, task=task)
         return task
 
     def on_start(self, task: Task) -> None:
         """A worker begins with a task."""
         running = self.running[task.trial_id]
         running.started_at = utc_now()
-        self._writer.add(started_row(self.plan, running.trial, task.attempt, task.driver_epoch))
+        self._writer.add(started_row(self.plan, running))
 
     def on_report(self, report: Report) -> bool:
         """Records a report; returns whether the trial should go on."""
         running = self.running[report.trial_id]
         running.resolved, running.node, running.pid = report.resolved, report.node, report.pid
-        if not running.history and report.measurements:
-            running.first_epoch = report.measurements[-1].epoch
+        self.trouble = report.trouble and f"{report.trial_id}: {report.trouble}"
+        running.ending, running.restored_epochs = report.ending, report.restored_epochs
         running.history += report.measurements
-        if report.measurements:
+        if len(running.history) > report.restored_epochs:
             self._lost_in_a_row[report.trial_id] = 0
-        for row in curve_rows(self.plan, running.trial, report, self._lease.driver_epoch):
+        for row in curve_rows(self.plan, running, report):
             self._writer.add(row)
         if report.ending is not None:
-            self._end(running, report)
+            self._close(running, self._judge(running, report.ending))
             return False
         if self._is_hopeless(running):
             reason = f"pruned after {len(running.history)} epochs"
@@ -143,10 +137,10 @@ class Driver:
         reason = f"stopped after {epochs} of {self.plan.spec.training.epochs} epochs"
         self._close(running, Verdict(outcome=Outcome.STOPPED, state=None, reason=reason))
 
-    def on_loss(self, trial_id: str, reason: str) -> None:
-        """The worker of a trial died, or never came up."""
+    def on_loss(self, trial_id: str, reason: str, *, preempted: bool = False) -> None:
+        """The worker of a trial died, or never came up; a preempted one is not counted."""
         running = self.running[trial_id]
-        self._lost_in_a_row[trial_id] += 1
+        self._lost_in_a_row[trial_id] += not preempted
         self._close(running, judge_loss(reason, self._lost_in_a_row[trial_id]))
 
     def forget_checkpoints(self) -> None:
@@ -169,54 +163,44 @@ class Driver:
         )
 
     def _keeps(self, role: str, state: str) -> bool:
-        """Whether the spec keeps the checkpoint of a trial that ended so."""
+        """Whether the checkpoint of a trial that ended so is kept: by the spec's wish, or for a later retry."""
         keep = self.plan.spec.checkpoints.keep
+        if state == State.FAIL:
+            return True
         return state == State.COMPLETE and (keep == "all" or (keep == "confirm" and role == Role.CONFIRM))
 
-    def _end(self, running: Running, report: Report) -> None:
-        if report.ending is None:
-            raise ValueError("the report has no ending")
-        resolved = report.resolved
+    def _judge(self, running: RunningAttempt, ending: Ending) -> Verdict:
+        resolved, trial_id = running.resolved, running.trial.trial_id
         part = score_part(self.plan, running.trial)
         samples = 1 if resolved is None else resolved.test_samples if part == "test" else resolved.validation_samples
         verdict = judge(
-            report.ending,
+            ending,
             running.history,
             resolved,
             rule=self.plan.spec.training.score,
             scored_samples=samples,
-            errors_before=self._errors[report.trial_id],
+            errors_before=self._errors[trial_id],
         )
-        if report.ending.kind is EndingKind.RAISED:
-            self._errors[report.trial_id] += 1
-        self._close(running, verdict, report)
+        self._errors[trial_id] += ending.kind is EndingKind.RAISED
+        return verdict
 
-    def _close(self, running: Running, verdict: Verdict, report: Report | None = None) -> None:
+    def _close(self, running: RunningAttempt, verdict: Verdict) -> None:
         """The one place where an attempt ends: its row is written, and its trial is closed or queued again."""
-        trial, task = running.trial, running.task
+        trial = running.trial
         del self.running[trial.trial_id]
-        execution = Execution(
-            attempt=task.attempt,
-            driver_epoch=task.driver_epoch,
-            started_at=running.started_at,
-            history=tuple(running.history),
-            resolved=running.resolved,
-            ending=report.ending if report else None,
-            first_epoch=running.first_epoch,
-            node=running.node,
-            pid=running.pid,
-        )
-        self._writer.add(ended_row(self.plan, trial, verdict, execution))
+        self._pruning.pop(trial.trial_id, None)
+        ended_attempt = ended_row(self.plan, running, verdict)
+        self._writer.add(ended_attempt)
         self._warm_backbone = trial.cell.backbone.name
-        self._gpu_seconds += self._gpu_seconds_of(execution)
+        self._gpu_seconds += ended_attempt.gpu_seconds or 0.0
         if verdict.state is None:
             self.queue.put_back(trial)
             return
-        row = trial_row(self.plan, trial, verdict, execution)
+        row = trial_row(self.plan, running, verdict)
         ticket = self._writer.add(row)
         self.queue.close(row)
         self._rank(row)
-        if trial.role is Role.TUNE:
+        if trial.role is Role.TUNE and verdict.state is State.COMPLETE:
             self._curves[trial.cell.key].append([measurement.val_top1 for measurement in running.history])
         if not self._keeps(trial.role, verdict.state):
             self._ended_checkpoints.append((trial.trial_id, ticket))
@@ -226,16 +210,10 @@ class Driver:
         if row.score is not None and (leader is None or leader.score is None or row.score > leader.score):
             self.best[row.optimizer] = row
 
-    def _is_hopeless(self, running: Running) -> bool:
+    def _is_hopeless(self, running: RunningAttempt) -> bool:
         if running.trial.role is not Role.TUNE or self.plan.protocol.tune.pruner == "none":
             return False
-        if running.pruning is None:
-            running.pruning = Pruning(self.plan, self._curves[running.trial.cell.key])
-        return running.pruning.is_hopeless([measurement.val_top1 for measurement in running.history])
-
-    def _gpu_seconds_of(self, execution: Execution) -> float:
-        share = self.plan.spec.resources.gpus_per_trial
-        gpus = 1.0 if share == "auto" else float(share)
-        on_gpu = execution.resolved is not None and execution.resolved.device != "cpu"
-        new = [m.seconds for m in execution.history if m.epoch >= execution.first_epoch]
-        return gpus * sum(new) if on_gpu else 0.0
+        trial = running.trial
+        if trial.trial_id not in self._pruning:
+            self._pruning[trial.trial_id] = Pruning(self.plan, self._curves[trial.cell.key])
+        return self._pruning[trial.trial_id].is_hopeless([measurement.val_top1 for measurement in running.history])

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from orchestrator.errors import SpecError
-from orchestrator.plan import Cell, Plan, check_dimensions, safe_name
+from orchestrator.plan import Cell, Plan, cell_key, check_dimensions
 from orchestrator.spec import OptimizerSection, RangeTable, Spec
 from search_spaces.backbones import BackboneInfo, backbone_families, list_backbones
 from search_spaces.datasets import get_dataset
@@ -54,13 +54,12 @@ def _cells(spec: Spec) -> tuple[Cell, ...]:
     recipes = [_recipe(spec, name) for name in _distinct("grid.recipes", _recipe_names(spec))]
     _check_excluded(spec, [info.name for info in backbones], [info.name for info in optimizers])
     _check_described(spec, [info.name for info in optimizers])
-    several = len(recipes) > 1
     cells = tuple(
         Cell(
             backbone=backbone,
             recipe=recipe,
             optimizer=optimizer,
-            key=_key(backbone.name, recipe.name if several else None, optimizer.name),
+            key=cell_key(backbone.name, recipe.name, optimizer.name),
         )
         for backbone in backbones
         for recipe in recipes
@@ -70,10 +69,6 @@ def _cells(spec: Spec) -> tuple[Cell, ...]:
     if not cells:
         raise SpecError("the grid has no cells: every pair is excluded")
     return cells
-
-
-def _key(backbone: str, recipe: str | None, optimizer: str) -> str:
-    return ".".join(safe_name(name) for name in (backbone, recipe, optimizer) if name is not None)
 
 
 def _as_list(names: str | list[str]) -> list[str]:
@@ -146,18 +141,3 @@ def _check_described(spec: Spec, optimizers: list[str]) -> None:
         for name in names:
             if name not in optimizers:
                 raise SpecError(f"[{table}.{name}] describes an optimizer that grid.optimizers does not name")
-
-
-def check_data_of(plan: Plan) -> None:
-    """Looks at the plan's data before anything starts.
-
-    Raises:
-        SpecError: Files are missing, broken, or not in a layout that is read.
-    """
-    # Deferred: a plan for `status` needs no images.
-    from trainers.datasets import check_data
-
-    try:
-        check_data(plan.data)
-    except UserError as error:
-        raise SpecError(str(error)) from None

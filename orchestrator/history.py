@@ -6,9 +6,9 @@ from collections import Counter, defaultdict
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 
-from orchestrator.messages import utc_now
+from orchestrator.clock import utc_now
 from orchestrator.outcomes import Outcome, State
-from orchestrator.plan import Plan, Role
+from orchestrator.plan import Plan, Role, cell_key
 from orchestrator.store.reader import read_rows
 from orchestrator.store.schema import AttemptRow, CurveRow, SweepRow, TrialRow
 from orchestrator.store.store import SweepStore
@@ -26,8 +26,6 @@ class History:
     """The newest version of the spec that was run."""
     ended: tuple[TrialRow, ...]
     """Trials that ended and are not to be retried."""
-    retried: tuple[TrialRow, ...]
-    """Failed trials that are to run again."""
     attempts: Counter[str]
     """Attempts so far by trial."""
     errors: Counter[str]
@@ -44,6 +42,11 @@ def failure_kind(row: TrialRow) -> str:
     return (row.reason or "error").partition(":")[0]
 
 
+def newest_version(store: SweepStore) -> SweepRow | None:
+    """The newest version of a sweep, or None where none was run."""
+    return max(read_rows(store, SweepRow), key=lambda row: row.version, default=None)
+
+
 def read_history(store: SweepStore, plan: Plan, retry: Collection[str] = ()) -> History:
     """Reads what a sweep's earlier drivers recorded.
 
@@ -52,21 +55,19 @@ def read_history(store: SweepStore, plan: Plan, retry: Collection[str] = ()) -> 
         plan: The plan to go on with.
         retry: Kinds of failures to run again; `all` for every kind.
     """
-    versions = read_rows(store, SweepRow)
     rows = read_rows(store, TrialRow)
     attempts = read_rows(store, AttemptRow)
     retried = {
         row.trial_id for row in rows if row.state == State.FAIL and (RETRY_ALL in retry or failure_kind(row) in retry)
     }
     return History(
-        version=max(versions, key=lambda row: row.version, default=None),
+        version=newest_version(store),
         ended=tuple(row for row in rows if row.trial_id not in retried),
-        retried=tuple(row for row in rows if row.trial_id in retried),
         attempts=Counter({trial: max(a.attempt for a in own) for trial, own in _by_trial(attempts).items()}),
         errors=Counter({trial: _errors_since_end(own) for trial, own in _by_trial(attempts).items()}),
         unfinished=tuple(row for row in attempts if row.outcome == Outcome.RUNNING),
         tune_curves=_tune_curves(store, plan, rows),
-        gpu_seconds=_gpu_seconds(plan, rows),
+        gpu_seconds=sum(row.gpu_seconds or 0.0 for row in attempts),
     )
 
 
@@ -102,17 +103,9 @@ def _tune_curves(store: SweepStore, plan: Plan, rows: list[TrialRow]) -> dict[st
     for point in read_rows(store, CurveRow):
         if point.role == Role.TUNE:
             curves[point.trial_id][point.epoch] = point.val_top1
-    keys = {(cell.backbone.name, cell.recipe.name, cell.optimizer.name): cell.key for cell in plan.cells}
     found: dict[str, list[list[float]]] = defaultdict(list)
     for row in sorted(rows, key=lambda row: row.number):
-        key = keys.get((row.backbone, row.recipe, row.optimizer))
-        if row.role == Role.TUNE and key is not None:
+        if row.role == Role.TUNE and row.state == State.COMPLETE:
             curve = curves[row.trial_id]
-            found[key].append([curve[epoch] for epoch in sorted(curve)])
+            found[cell_key(row.backbone, row.recipe, row.optimizer)].append([curve[epoch] for epoch in sorted(curve)])
     return found
-
-
-def _gpu_seconds(plan: Plan, rows: list[TrialRow]) -> float:
-    share = plan.spec.resources.gpus_per_trial
-    gpus = 1.0 if share == "auto" else float(share)
-    return sum(gpus * (row.train_seconds or 0.0) for row in rows if row.device not in (None, "cpu"))

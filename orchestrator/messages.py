@@ -8,17 +8,11 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
 from trainers.measurement import Measurement
 from trainers.trainer import ParameterGroup, Resolved
-
-
-def utc_now() -> datetime:
-    """The time as the store keeps it: UTC without a zone."""
-    return datetime.now(UTC).replace(tzinfo=None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +79,11 @@ class Report:
     pid: int
     resolved: Resolved | None
     """What was built; None only if building it raised."""
+    restored_epochs: int = 0
+    """Epochs that the attempt found in a checkpoint."""
     ending: Ending | None = None
+    trouble: str | None = None
+    """What went wrong without ending the attempt."""
 
     def to_json(self) -> str:
         """The report as one JSON object; losses may be NaN, as Python's json writes it."""

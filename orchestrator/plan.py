@@ -14,12 +14,12 @@ from enum import StrEnum
 from functools import cache
 
 from orchestrator.errors import SpecError
-from orchestrator.seeds import seed_for
 from orchestrator.spec import ProtocolSection, Spec
 from search_spaces.backbones import BackboneInfo
 from search_spaces.optimizers import HpValue, OptimizerInfo
 from search_spaces.recipes import Recipe
 from trainers.config import DataConfig, TrainOn, TrialConfig
+from trainers.seeds import stream_seed
 
 DESIGN_DIMENSIONS = 8
 """Coordinates drawn for every design point. Fixed, so that adding an optimizer to a sweep moves no point."""
@@ -126,6 +126,11 @@ def safe_name(name: str) -> str:
     return f"{cleaned}-{hashlib.sha256(name.encode()).hexdigest()[:6]}"
 
 
+def cell_key(backbone: str, recipe: str, optimizer: str) -> str:
+    """The key of a cell: readable, unique in a sweep, and safe in a file name."""
+    return ".".join(safe_name(name) for name in (backbone, recipe, optimizer))
+
+
 def default_trials(plan: Plan, cell: Cell) -> list[PlannedTrial]:
     """The cell's trials at the optimizer's published default, one for each seed."""
     return [
@@ -135,7 +140,7 @@ def default_trials(plan: Plan, cell: Cell) -> list[PlannedTrial]:
             role=Role.DEFAULT,
             number=0,
             replicate=replicate,
-            seed=seed_for(plan.spec.sweep.seed, cell.key, "default", replicate),
+            seed=stream_seed(plan.spec.sweep.seed, cell.key, "default", replicate),
             hp=cell.optimizer.defaults,
             hp_source="default",
         )
@@ -157,7 +162,7 @@ def design_trials(plan: Plan, cell: Cell) -> list[PlannedTrial]:
                 role=Role.DESIGN,
                 number=number,
                 replicate=replicate,
-                seed=seed_for(sweep_seed, "design", number, replicate),
+                seed=stream_seed(sweep_seed, "design", number, replicate),
                 hp=hp_at(cell.optimizer, point),
                 hp_source="design",
                 point=point,
@@ -175,7 +180,7 @@ def tune_trial(plan: Plan, cell: Cell, number: int, point: Mapping[str, float]) 
         role=Role.TUNE,
         number=number,
         replicate=0,
-        seed=seed_for(plan.spec.sweep.seed, cell.key, "tune", number),
+        seed=stream_seed(plan.spec.sweep.seed, cell.key, "tune", number),
         hp=hp_at(cell.optimizer, point),
         hp_source="tune",
         point=point,
@@ -199,7 +204,7 @@ def confirm_trials(plan: Plan, winner: PlannedTrial, rank: int) -> list[PlannedT
             role=Role.CONFIRM,
             number=rank,
             replicate=replicate,
-            seed=seed_for(plan.spec.sweep.seed, cell.key, "confirm", repeated, replicate),
+            seed=stream_seed(plan.spec.sweep.seed, cell.key, "confirm", repeated, replicate),
             hp_source=winner.hp_source,
             repeats=winner.trial_id,
         )
@@ -224,7 +229,7 @@ def design_points(sweep_seed: int, count: int) -> tuple[tuple[float, ...], ...]:
 
     if count == 0:
         return ()
-    sampler = qmc.Sobol(DESIGN_DIMENSIONS, scramble=True, rng=seed_for(sweep_seed, "design points"))
+    sampler = qmc.Sobol(DESIGN_DIMENSIONS, scramble=True, rng=stream_seed(sweep_seed, "design points"))
     return tuple(tuple(float(value) for value in row) for row in sampler.random(count))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from datetime import timedelta
+from types import TracebackType
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -26,6 +27,20 @@ class Progress:
         self._done_before: int | None = None
         self._last_line = float("-inf")
 
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        # A live panel that is not stopped leaves the terminal without a cursor.
+        if self._live is not None:
+            self._live.stop()
+
+    def say(self, sentence: str) -> None:
+        """Shows one sentence."""
+        self._console.print(sentence, highlight=False, soft_wrap=True)
+
     def update(self, driver: Driver, trouble: str | None) -> None:
         """Shows the state now; called often, prints seldom.
 
@@ -42,13 +57,13 @@ class Progress:
             self._live.update(Group(Text(self._line(driver, trouble)), self._best(driver)))
         elif time.monotonic() - self._last_line >= LINE_SECONDS:
             self._last_line = time.monotonic()
-            self._console.print(self._line(driver, trouble), highlight=False, soft_wrap=True)
+            self.say(self._line(driver, trouble))
 
     def finish(self, driver: Driver) -> None:
         """Shows the last state."""
         if self._live is not None:
             self._live.stop()
-        self._console.print(self._line(driver, None), highlight=False, soft_wrap=True)
+        self.say(self._line(driver, None))
         if driver.best:
             self._console.print(self._best(driver))
 
@@ -65,8 +80,7 @@ class Progress:
             parts.append("best " + ", ".join(leaders))
         if driver.stopping.is_set():
             parts.append("stopping after the running epochs")
-        if trouble:
-            parts.append(trouble)
+        parts += [sentence for sentence in (trouble, driver.trouble) if sentence]
         return "; ".join(parts)
 
     def _trials_per_second(self, done: int) -> float:

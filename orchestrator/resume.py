@@ -8,11 +8,9 @@ from typing import Any
 
 from orchestrator.errors import UsageError
 from orchestrator.grid import make_plan
-from orchestrator.history import read_history
+from orchestrator.history import newest_version, read_history
 from orchestrator.plan import Plan
 from orchestrator.spec import spec_from_record
-from orchestrator.store.reader import read_rows
-from orchestrator.store.schema import SweepRow
 from orchestrator.store.store import Store
 from orchestrator.work_queue import WorkQueue
 
@@ -39,10 +37,10 @@ def recorded_plan(store: Store, name: str) -> Plan:
     Raises:
         UsageError: The store has no such sweep, or no spec of it.
     """
-    versions = read_rows(store.existing_sweep(name), SweepRow)
-    if not versions:
+    version = newest_version(store.existing_sweep(name))
+    if version is None:
         raise UsageError(f"sweep {name} has no recorded spec; start it with `bocb run SPEC`")
-    return make_plan(spec_from_record(max(versions, key=lambda row: row.version).spec))
+    return make_plan(spec_from_record(version.spec))
 
 
 def what_would_run(store: Store, plan: Plan, retry: Collection[str]) -> Outlook:

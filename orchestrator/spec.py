@@ -116,7 +116,7 @@ class TuneProtocol(Section):
     warm_start: Count | None = None
     """Design points whose results the sampler is given; None gives all."""
     sampler: Literal["tpe", "gp", "random"] = "tpe"
-    pruner: Literal["none", "median", "successive_halving"] = "none"
+    pruner: Literal["none", "median"] = "none"
 
     @model_validator(mode="after")
     def _pruning_is_sequential(self) -> TuneProtocol:
@@ -179,7 +179,6 @@ class CheckpointsSection(Section):
 
     interval_seconds: Annotated[float, Field(ge=0)] | Annotated[int, Field(ge=0)] = 60
     keep: Literal["none", "confirm", "all"] = "none"
-    max_bytes: Positive | None = None
 
 
 class RangeTable(Section):

@@ -10,7 +10,7 @@ from typing import Any
 
 import duckdb
 
-from orchestrator.messages import utc_now
+from orchestrator.clock import utc_now
 from orchestrator.store.lease import DriverInfo, driver_of
 from orchestrator.store.query import read
 from orchestrator.store.store import Store

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
-from orchestrator.messages import utc_now
+from orchestrator.clock import utc_now
 from orchestrator.store.store import SweepStore
 
 
@@ -17,19 +17,15 @@ class StopRequest:
     """Whether to stop at once, without saving what has been trained since the last checkpoint."""
 
 
-def request_stop(sweep: SweepStore, *, now: bool) -> None:
-    """Leaves a request that the sweep's driver sees within seconds."""
+def request_stop(sweep: SweepStore, driver_epoch: int, *, now: bool) -> None:
+    """Leaves a request that the sweep's driver sees within seconds; drivers after it do not."""
     content = {"requested_at": utc_now().isoformat(), "now": now}
-    sweep.files.write(sweep.paths.stop, json.dumps(content).encode())
+    sweep.files.write(sweep.paths.stop(driver_epoch), json.dumps(content).encode())
 
 
-def stop_requested(sweep: SweepStore) -> StopRequest | None:
-    """The request that waits for the sweep's driver, if there is one."""
-    if not sweep.files.exists(sweep.paths.stop):
+def stop_requested(sweep: SweepStore, driver_epoch: int) -> StopRequest | None:
+    """The request that waits for a driver, if there is one."""
+    name = sweep.paths.stop(driver_epoch)
+    if not sweep.files.exists(name):
         return None
-    return StopRequest(now=bool(json.loads(sweep.files.read(sweep.paths.stop))["now"]))
-
-
-def clear_stop_request(sweep: SweepStore) -> None:
-    """Forgets a request: a new driver begins without it."""
-    sweep.files.delete(sweep.paths.stop)
+    return StopRequest(now=bool(json.loads(sweep.files.read(name))["now"]))

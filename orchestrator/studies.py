@@ -14,13 +14,13 @@ from collections.abc import Sequence
 
 import optuna
 from optuna.distributions import FloatDistribution
-from optuna.pruners import BasePruner, MedianPruner, NopPruner, SuccessiveHalvingPruner
+from optuna.pruners import MedianPruner, NopPruner
 from optuna.samplers import BaseSampler, GPSampler, RandomSampler, TPESampler
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from orchestrator.plan import Cell, Plan, Role
-from orchestrator.seeds import seed_for
 from orchestrator.store.schema import TrialRow
+from trainers.seeds import stream_seed
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
@@ -50,8 +50,9 @@ def ask_generation(plan: Plan, cell: Cell, generation: int, ended: Sequence[Tria
     protocol = plan.protocol.tune
     first = generation * protocol.batch
     history = _history(plan, ended, before=first)
+    known = sum(row.state != "FAIL" for row in history)
     study = optuna.create_study(
-        direction="maximize", sampler=_sampler(plan, cell, generation, len(history)), pruner=NopPruner()
+        direction="maximize", sampler=_sampler(plan, cell, generation, known), pruner=NopPruner()
     )
     space = {name: FloatDistribution(0.0, 1.0) for name in cell.optimizer.space.names}
     study.add_trials([_frozen(row, space) for row in history])
@@ -75,7 +76,7 @@ def _history(plan: Plan, ended: Sequence[TrialRow], before: int) -> list[TrialRo
 
 
 def _sampler(plan: Plan, cell: Cell, generation: int, known: int) -> BaseSampler:
-    seed = seed_for(plan.spec.sweep.seed, cell.key, "sampler", generation) % 2**32
+    seed = stream_seed(plan.spec.sweep.seed, cell.key, "sampler", generation) % 2**32
     startup = max(1, min(STARTUP_TRIALS, known))
     match plan.protocol.tune.sampler:
         case "tpe":
@@ -102,8 +103,11 @@ class Pruning:
     """Whether a running tune trial should be given up, judged against trials of the same cell only."""
 
     def __init__(self, plan: Plan, curves: Sequence[Sequence[float]]) -> None:
-        """Makes a pruner that knows the validation accuracies, epoch by epoch, of the cell's earlier tune trials."""
-        study = optuna.create_study(direction="maximize", pruner=_pruner(plan))
+        """Makes a median pruner that knows the accuracies, by epoch, of the cell's COMPLETE tune trials."""
+        grace = max(1, plan.spec.training.epochs // 4)
+        study = optuna.create_study(
+            direction="maximize", pruner=MedianPruner(n_startup_trials=2, n_warmup_steps=grace)
+        )
         study.add_trials(
             [
                 create_trial(
@@ -127,10 +131,3 @@ class Pruning:
 def _as_stored(accuracies: Sequence[float]) -> list[float]:
     """Accuracies as the store gives them back, so that a resumed sweep prunes what an undisturbed one does."""
     return list(array("f", accuracies))
-
-
-def _pruner(plan: Plan) -> BasePruner:
-    grace = max(1, plan.spec.training.epochs // 4)
-    if plan.protocol.tune.pruner == "median":
-        return MedianPruner(n_startup_trials=2, n_warmup_steps=grace)
-    return SuccessiveHalvingPruner(min_resource=grace)

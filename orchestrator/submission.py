@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import json
 import shlex
@@ -34,9 +35,10 @@ class Submission:
     """False where an earlier submission of the same spec is still there."""
 
 
-def job_id_of(spec: Spec) -> str:
-    """The id of a spec's job: the sweep's name and the spec's digest."""
-    return f"bocb-{spec.sweep.name}-{spec.digest()[:12]}"
+def job_id_of(spec: Spec, store: Store) -> str:
+    """The id of a sweep's job: its name, and a digest of its spec and its store."""
+    digest = hashlib.sha256(f"{spec.digest()} {store.uri}".encode()).hexdigest()
+    return f"bocb-{spec.sweep.name}-{digest[:12]}"
 
 
 def submit(spec: Spec, store: Store, address: str, *, retries: tuple[str, ...] = ()) -> Submission:
@@ -56,7 +58,7 @@ def submit(spec: Spec, store: Store, address: str, *, retries: tuple[str, ...] =
     client = client_of(address)
     with _asking(address):
         jobs = {job.submission_id: job.status for job in client.list_jobs()}
-    name, number = job_id_of(spec), 1
+    name, number = job_id_of(spec, store), 1
     job_id = name
     while job_id in jobs and (retries or jobs[job_id] in (JobStatus.FAILED, JobStatus.STOPPED)):
         if jobs[job_id] in (JobStatus.PENDING, JobStatus.RUNNING):

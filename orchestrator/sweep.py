@@ -13,11 +13,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING
 
+from orchestrator.clock import utc_now
 from orchestrator.driver import Driver
 from orchestrator.errors import ClusterError, Exit, StoppedError
-from orchestrator.history import History, lost_attempts, read_history
-from orchestrator.messages import utc_now
+from orchestrator.history import History, lost_attempts, newest_version, read_history
 from orchestrator.outcomes import State
 from orchestrator.plan import Plan
 from orchestrator.progress import Progress
@@ -25,13 +26,19 @@ from orchestrator.provenance import code_version, package_versions
 from orchestrator.ray_environment import prepare
 from orchestrator.spec import spec_from_record
 from orchestrator.spec_changes import check_change
-from orchestrator.stop_request import StopRequest, clear_stop_request, stop_requested
-from orchestrator.store.lease import Lease, claim
+from orchestrator.stop_request import StopRequest, stop_requested
+from orchestrator.store.lease import Lease, check_free, claim
 from orchestrator.store.schema import Row, SweepRow
 from orchestrator.store.store import Store, SweepStore
 from orchestrator.store.writer import TableWriter
+from orchestrator.work_queue import WorkQueue
+
+if TYPE_CHECKING:
+    from orchestrator.cluster import TrialResources
 
 TICK_SECONDS = 0.5
+STALE_SECONDS = 3600.0
+"""Age from which a temporary file was left by something that was killed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,43 +64,71 @@ def run_sweep(plan: Plan, store: Store, options: RunOptions, progress: Progress)
         ClusterError: The Ray cluster cannot be used.
     """
     sweep = store.sweep(plan.spec.sweep.name)
-    check_edit(sweep, plan)
-    with claim(sweep, take_over=options.take_over) as lease:
-        lease.start_heartbeat()
-        with TableWriter(sweep, lease) as writer:
-            driver = _continue(plan, sweep, lease, writer, options)
-            signals = [] if driver.queue.is_finished else _drive(driver, sweep, writer, options, progress)
-            progress.finish(driver)
-            return _exit_of(driver, signals)
+    version = newest_version(sweep)
+    check_edit(version, plan)
+    if not options.take_over:
+        check_free(sweep)
+    if version is not None and _is_complete(plan, sweep, version, options):
+        progress.say(f"{plan.spec.sweep.name} is complete: nothing to run")
+        return _exit_of(WorkQueue(plan, read_history(sweep, plan).ended), [], out_of_budget=False)
+    prepare(private=options.address is None)
+    # Deferred: Ray takes seconds to import, reads its environment then, and a complete sweep needs none of it.
+    from orchestrator import cluster
+
+    with cluster.connected(options.address):
+        # Whatever can be refused is refused before anything is written.
+        resources = cluster.trial_resources(plan.spec)
+        cluster.check_store_is_shared(sweep)
+        with claim(sweep, take_over=options.take_over) as lease, progress:
+            lease.start_heartbeat()
+            return _run_claimed(plan, sweep, lease, options, progress, resources)
 
 
-def _continue(plan: Plan, sweep: SweepStore, lease: Lease, writer: TableWriter, options: RunOptions) -> Driver:
-    """A driver that goes on where the store ends, with what the drivers before it left open closed."""
+def _is_complete(plan: Plan, sweep: SweepStore, version: SweepRow, options: RunOptions) -> bool:
+    """Whether the store already has every trial of the plan, and nothing has to be closed or recorded."""
     past = read_history(sweep, plan, options.retry)
-    opening: list[Row] = [*_new_version(plan, past, lease), *lost_attempts(past, lease.driver_epoch)]
-    for row in opening:
-        writer.add(row)
-    writer.flush()
-    clear_stop_request(sweep)
-    return Driver(plan, sweep, lease, writer, past)
+    is_same = version.spec_sha256 == plan.spec.digest()
+    return is_same and not past.unfinished and WorkQueue(plan, past.ended).is_finished
 
 
-def check_edit(sweep: SweepStore, plan: Plan) -> None:
+def check_edit(version: SweepRow | None, plan: Plan) -> None:
     """Refuses a spec that cannot continue what the store has under its name.
 
     Raises:
         SpecError: Naming the field that was changed.
     """
-    if not sweep.exists():
-        return
-    version = read_history(sweep, plan).version
     if version is not None and version.spec_sha256 != plan.spec.digest():
         check_change(spec_from_record(version.spec), plan.spec)
 
 
+def _run_claimed(
+    plan: Plan,
+    sweep: SweepStore,
+    lease: Lease,
+    options: RunOptions,
+    progress: Progress,
+    resources: TrialResources,
+) -> Exit:
+    """One driver's life, from its claim to its last row."""
+    past = read_history(sweep, plan, options.retry)
+    check_edit(past.version, plan)  # again: another driver may have run until the claim
+    with TableWriter(sweep, lease) as writer:
+        opening: list[Row] = [*_new_version(plan, past, lease), *lost_attempts(past, lease.driver_epoch)]
+        for row in opening:
+            writer.add(row)
+        writer.flush()
+        sweep.files.delete_stale_temporaries(sweep.name, older_than_seconds=STALE_SECONDS)
+        driver = Driver(plan, sweep, lease, writer, past)
+        signals = [] if driver.queue.is_finished else _drive(driver, sweep, writer, resources, progress)
+        progress.finish(driver)
+        return _exit_of(driver.queue, signals, out_of_budget=driver.out_of_budget)
+
+
 def _new_version(plan: Plan, past: History, lease: Lease) -> list[SweepRow]:
-    """The row of the spec's version, if it is a new one."""
-    if past.version is not None and past.version.spec_sha256 == plan.spec.digest():
+    """The row of the sweep's version, if spec, code or packages are not those of the newest one."""
+    newest = past.version
+    now = (plan.spec.digest(), package_versions(), code_version())
+    if newest is not None and (newest.spec_sha256, newest.packages, newest.code_version) == now:
         return []
     return [
         SweepRow(
@@ -112,31 +147,30 @@ def _new_version(plan: Plan, past: History, lease: Lease) -> list[SweepRow]:
 
 
 def _drive(
-    driver: Driver, sweep: SweepStore, writer: TableWriter, options: RunOptions, progress: Progress
+    driver: Driver, sweep: SweepStore, writer: TableWriter, resources: TrialResources, progress: Progress
 ) -> list[int]:
-    """Runs a driver's trials on a Ray cluster until it has no more to hand out.
+    """Runs a driver's trials until it has no more to hand out.
 
     Returns:
         The signals that stopped it.
     """
-    prepare(private=options.address is None)
-    # Deferred: Ray takes seconds to import, reads its environment then, and a complete sweep needs none of it.
+    # Deferred, as above.
     from orchestrator import cluster
     from orchestrator.tune_adapters import run_tune
 
-    limits = driver.plan.spec.resources
-    # Signals last: Ray sets a handler of its own when it starts.
-    with cluster.connected(options.address), _scratch_folder() as scratch, _stop_signals(driver) as signals:
-        cluster.check_store_is_shared(sweep)
-        resources = cluster.trial_resources(limits)
-
-        def tick() -> None:
-            driver.slots = cluster.slots(limits, resources)
-            writer.check()
+    def tick() -> None:
+        driver.slots = cluster.slots(driver.plan.spec.resources, resources)
+        writer.check()
+        trouble = writer.trouble
+        try:
             driver.forget_checkpoints()
-            progress.update(driver, writer.trouble)
-            _obey(stop_requested(sweep), driver)
+            _obey(stop_requested(sweep, driver.driver_epoch), driver)
+        except OSError as error:
+            trouble = trouble or f"the store cannot be reached: {error}"
+        progress.update(driver, trouble)
 
+    # Signals last: Ray sets a handler of its own when it starts.
+    with _scratch_folder() as scratch, _stop_signals(driver) as signals:
         tick()
         try:
             run_tune(driver, resources, scratch, _every(TICK_SECONDS, tick))
@@ -166,12 +200,12 @@ def _scratch_folder() -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _exit_of(driver: Driver, signals: list[int]) -> Exit:
-    if driver.queue.is_finished:
-        return Exit.FAILED_TRIALS if driver.queue.counts[State.FAIL] else Exit.COMPLETE
+def _exit_of(queue: WorkQueue, signals: list[int], *, out_of_budget: bool) -> Exit:
+    if queue.is_finished:
+        return Exit.FAILED_TRIALS if queue.counts[State.FAIL] else Exit.COMPLETE
     if signals:
         return Exit.SIGNAL
-    return Exit.BUDGET if driver.out_of_budget else Exit.INCOMPLETE
+    return Exit.BUDGET if out_of_budget else Exit.INCOMPLETE
 
 
 @contextmanager

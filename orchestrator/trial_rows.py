@@ -6,11 +6,12 @@ import hashlib
 import json
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 
-from orchestrator.messages import Ending, Report, utc_now
+from orchestrator.clock import utc_now
+from orchestrator.messages import Ending, Report, Task
 from orchestrator.outcomes import Outcome, State, Verdict
 from orchestrator.plan import Plan, PlannedTrial, Role
 from orchestrator.provenance import code_version
@@ -21,8 +22,26 @@ from trainers.measurement import Measurement
 from trainers.trainer import Resolved
 
 
-def curve_rows(plan: Plan, trial: PlannedTrial, report: Report, driver_epoch: int) -> list[CurveRow]:
+@dataclass(slots=True, kw_only=True)
+class RunningAttempt:
+    """An attempt that a worker has, or is about to get, with all that its worker has told so far."""
+
+    trial: PlannedTrial
+    task: Task
+    started_at: datetime = field(default_factory=utc_now)
+    history: list[Measurement] = field(default_factory=list)
+    """The whole learning curve, from the trial's first epoch."""
+    restored_epochs: int = 0
+    """Epochs that were trained by attempts before this one."""
+    resolved: Resolved | None = None
+    ending: Ending | None = None
+    node: str | None = None
+    pid: int | None = None
+
+
+def curve_rows(plan: Plan, attempt: RunningAttempt, report: Report) -> list[CurveRow]:
     """The rows of a report's measurements."""
+    trial = attempt.trial
     return [
         CurveRow(
             sweep=plan.spec.sweep.name,
@@ -31,22 +50,22 @@ def curve_rows(plan: Plan, trial: PlannedTrial, report: Report, driver_epoch: in
             optimizer=trial.cell.optimizer.name,
             role=trial.role,
             attempt=report.attempt,
-            driver_epoch=driver_epoch,
+            driver_epoch=attempt.task.driver_epoch,
             **asdict(measurement),
         )
         for measurement in report.measurements
     ]
 
 
-def started_row(plan: Plan, trial: PlannedTrial, attempt: int, driver_epoch: int) -> AttemptRow:
+def started_row(plan: Plan, attempt: RunningAttempt) -> AttemptRow:
     """The row of an attempt's start."""
     return AttemptRow(
         sweep=plan.spec.sweep.name,
-        trial_id=trial.trial_id,
-        attempt=attempt,
-        driver_epoch=driver_epoch,
+        trial_id=attempt.trial.trial_id,
+        attempt=attempt.task.attempt,
+        driver_epoch=attempt.task.driver_epoch,
         outcome=Outcome.RUNNING,
-        started_at=utc_now(),
+        started_at=attempt.started_at,
     )
 
 
@@ -64,49 +83,35 @@ def history_digest(history: Sequence[Measurement]) -> str:
     return hashlib.sha256(json.dumps(exact, sort_keys=True).encode()).hexdigest()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Execution:
-    """What an attempt came to, as far as its worker told."""
-
-    attempt: int
-    driver_epoch: int
-    started_at: datetime
-    history: Sequence[Measurement]
-    """The whole learning curve, from the trial's first epoch."""
-    resolved: Resolved | None
-    ending: Ending | None
-    first_epoch: int = 1
-    node: str | None = None
-    pid: int | None = None
-
-
-def ended_row(plan: Plan, trial: PlannedTrial, verdict: Verdict, execution: Execution) -> AttemptRow:
+def ended_row(plan: Plan, attempt: RunningAttempt, verdict: Verdict) -> AttemptRow:
     """The row of an attempt's end."""
-    ending = execution.ending
+    ending = attempt.ending
     return AttemptRow(
         sweep=plan.spec.sweep.name,
-        trial_id=trial.trial_id,
-        attempt=execution.attempt,
-        driver_epoch=execution.driver_epoch,
+        trial_id=attempt.trial.trial_id,
+        attempt=attempt.task.attempt,
+        driver_epoch=attempt.task.driver_epoch,
         outcome=verdict.outcome,
         reason=verdict.reason,
         exception=ending.exception if ending else None,
         traceback=ending.traceback if ending else None,
-        node=execution.node,
-        pid=execution.pid,
-        first_epoch=execution.first_epoch,
-        epochs_done=len(execution.history),
-        started_at=execution.started_at,
+        node=attempt.node,
+        pid=attempt.pid,
+        first_epoch=attempt.restored_epochs + 1,
+        epochs_done=len(attempt.history),
+        gpu_seconds=_gpu_seconds(plan, attempt),
+        started_at=attempt.started_at,
         ended_at=utc_now(),
     )
 
 
-def trial_row(plan: Plan, trial: PlannedTrial, verdict: Verdict, execution: Execution) -> TrialRow:
+def trial_row(plan: Plan, attempt: RunningAttempt, verdict: Verdict) -> TrialRow:
     """The row of a trial that ended.
 
     Raises:
         ValueError: The verdict does not end the trial.
     """
+    trial, task = attempt.trial, attempt.task
     if verdict.state is None:
         raise ValueError(f"{trial.trial_id} has not ended")
     ended_at = utc_now()
@@ -129,18 +134,27 @@ def trial_row(plan: Plan, trial: PlannedTrial, verdict: Verdict, execution: Exec
         epochs_planned=plan.spec.training.epochs,
         hp_source=trial.hp_source,
         point=json.dumps(trial.point, sort_keys=True) if trial.point is not None else None,
-        attempt=execution.attempt,
-        driver_epoch=execution.driver_epoch,
-        started_at=execution.started_at,
+        attempt=task.attempt,
+        driver_epoch=task.driver_epoch,
+        started_at=attempt.started_at,
         ended_at=ended_at,
-        wall_seconds=(ended_at - execution.started_at).total_seconds(),
+        wall_seconds=(ended_at - attempt.started_at).total_seconds(),
         code_version=code_version(),
         recipe_sha256=recipe_digest(trial.cell.recipe),
         repeats=trial.repeats,
-        **_hyperparameters(execution.resolved.hp if execution.resolved else trial.hp),
-        **_curve_facts(execution, is_result=verdict.state is not State.FAIL),
-        **_resolved_facts(execution.resolved),
+        **_hyperparameters(attempt.resolved.hp if attempt.resolved else trial.hp),
+        **_curve_facts(attempt, is_result=verdict.state is not State.FAIL),
+        **_resolved_facts(attempt.resolved),
     )
+
+
+def _gpu_seconds(plan: Plan, attempt: RunningAttempt) -> float:
+    """What the attempt cost: time in the epochs it trained itself, times the share of a GPU that it held."""
+    if attempt.resolved is None or attempt.resolved.device == "cpu":
+        return 0.0
+    share = plan.spec.resources.gpus_per_trial
+    own = [m.seconds for m in attempt.history if m.epoch > attempt.restored_epochs]
+    return sum(own) * (1.0 if share == "auto" else float(share))
 
 
 def _hyperparameters(hp: Mapping[str, HpValue]) -> dict[str, Any]:
@@ -151,9 +165,9 @@ def _hyperparameters(hp: Mapping[str, HpValue]) -> dict[str, Any]:
     }
 
 
-def _curve_facts(execution: Execution, *, is_result: bool) -> dict[str, Any]:
+def _curve_facts(attempt: RunningAttempt, *, is_result: bool) -> dict[str, Any]:
     """The columns that follow from the learning curve; accuracies only where the trial has a result."""
-    history, resolved, ending = execution.history, execution.resolved, execution.ending
+    history, resolved, ending = attempt.history, attempt.resolved, attempt.ending
     seconds = sum(measurement.seconds for measurement in history)
     images = resolved.train_samples * len(history) if resolved else 0
     facts: dict[str, Any] = {

@@ -142,7 +142,7 @@ class SweepScheduler(_Transient, FIFOScheduler):
         report = Report.from_json(result[REPORT])
         if self._driver.on_report(report):
             return str(TrialScheduler.CONTINUE)
-        if report.trial_id in self._driver.running:
+        if self._driver.has(_task_of(trial)):
             self._park(trial, report)
         return str(TrialScheduler.STOP)
 
@@ -182,19 +182,21 @@ class SweepCallback(_Transient, Callback):
     ) -> None:
         """Takes the reports that end an attempt; the scheduler took the others."""
         report = Report.from_json(result[REPORT])
-        if report.ending is not None and report.trial_id in self._driver.running:
+        if report.ending is not None and self._driver.has(_task_of(trial)):
             self._driver.on_report(report)
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """A worker died: `step` itself never raises."""
         task = _task_of(trial)
-        if task.trial_id in self._driver.running:
-            self._driver.on_loss(task.trial_id, _reason(trial))
+        if self._driver.has(task):
+            preempted = _was_preempted(trial)
+            reason = "preempted" if preempted else "worker died"
+            self._driver.on_loss(task.trial_id, reason, preempted=preempted)
 
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """A trial that Tune removed before it reported goes back to the queue."""
         task = _task_of(trial)
-        if task.trial_id in self._driver.running:
+        if self._driver.has(task):
             self._driver.on_parked(task.trial_id, 0)
 
 
@@ -202,10 +204,10 @@ def _task_of(trial: Trial) -> Task:
     return Task.from_json(trial.config[TASK])
 
 
-def _reason(trial: Trial) -> str:
-    """Why a worker died.
+def _was_preempted(trial: Trial) -> bool:
+    """Whether the worker's node was taken away.
 
     Tune does not count the death of a preempted worker as a failure, which is how it can be told here: its pickled
     error is not where `get_pickled_error` looks at this moment, and we load no pickle from a file.
     """
-    return "preempted" if trial.run_metadata.num_failures == 0 else "worker died"
+    return bool(trial.run_metadata.num_failures == 0)

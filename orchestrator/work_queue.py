@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 
 from orchestrator.cell_work import CellWork
-from orchestrator.plan import Cell, Plan, PlannedTrial
+from orchestrator.plan import Plan, PlannedTrial, cell_key
 from orchestrator.store.schema import TrialRow
 
 
@@ -20,10 +20,9 @@ class WorkQueue:
     def __init__(self, plan: Plan, ended: Iterable[TrialRow] = ()) -> None:
         self._plan = plan
         self._cells = {cell.key: CellWork(plan, cell) for cell in plan.cells}
-        self._cell_of = {(cell.backbone.name, cell.recipe.name, cell.optimizer.name): cell.key for cell in plan.cells}
         self._open = dict(self._cells)
         for row in ended:
-            self._close(row)
+            self.close(row)
 
     def take(self, prefer: str | None = None) -> PlannedTrial | None:
         """The next trial, or None while everything left depends on trials that are running.
@@ -44,12 +43,10 @@ class WorkQueue:
         self._cells[trial.cell.key].put_back(trial.trial_id)
 
     def close(self, row: TrialRow) -> None:
-        """Records that a trial ended."""
-        self._close(row)
-
-    def ended_in(self, cell: Cell) -> tuple[TrialRow, ...]:
-        """The trials of a cell that ended."""
-        return self._cells[cell.key].ended
+        """Records that a trial ended; one of a cell that the plan no longer has is passed over."""
+        work = self._cells.get(cell_key(row.backbone, row.recipe, row.optimizer))
+        if work is not None:
+            work.close(row)
 
     @property
     def is_finished(self) -> bool:
@@ -67,8 +64,3 @@ class WorkQueue:
     def total(self) -> int:
         """Trials of the plan that can run: fewer than planned where a cell has nothing to confirm."""
         return self._plan.trials - sum(work.missing for work in self._cells.values())
-
-    def _close(self, row: TrialRow) -> None:
-        key = self._cell_of.get((row.backbone, row.recipe, row.optimizer))
-        if key is not None:
-            self._cells[key].close(row)

@@ -6,12 +6,12 @@ import math
 from typing import Any
 
 from orchestrator.grid import make_plan
-from orchestrator.messages import Ending, EndingKind, utc_now
+from orchestrator.messages import Ending, EndingKind, Task
 from orchestrator.outcomes import State, Verdict
 from orchestrator.plan import Plan, PlannedTrial
 from orchestrator.spec import parse_spec
 from orchestrator.store.schema import TrialRow
-from orchestrator.trial_rows import Execution, trial_row
+from orchestrator.trial_rows import RunningAttempt, trial_row
 from trainers.measurement import Measurement
 
 
@@ -66,12 +66,17 @@ def ended(plan: Plan, trial: PlannedTrial, *, score: float | None = None, state:
     """The row of a trial that ended."""
     value = score_of_setting(trial) if score is None else score
     verdict = Verdict(outcome=state, state=state, score=None if state in (State.FAIL, State.PRUNED) else value)
-    execution = Execution(
+    config = plan.config_of(trial).to_json()
+    task = Task(
+        trial_id=trial.trial_id,
         attempt=1,
         driver_epoch=1,
-        started_at=utc_now(),
-        history=history_of(value, plan.spec.training.epochs),
-        resolved=None,
-        ending=Ending(kind=EndingKind.FINISHED),
+        config=config,
+        store="/nowhere",
+        sweep=plan.spec.sweep.name,
+        checkpoint_seconds=60,
+        keep_checkpoint=False,
     )
-    return trial_row(plan, trial, verdict, execution)
+    attempt = RunningAttempt(trial=trial, task=task, history=list(history_of(value, plan.spec.training.epochs)))
+    attempt.ending = Ending(kind=EndingKind.FINISHED)
+    return trial_row(plan, attempt, verdict)

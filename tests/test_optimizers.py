@@ -76,7 +76,9 @@ def test_rate_and_decay_are_searched_and_nothing_else_is(info: OptimizerInfo) ->
 @pytest.mark.skipif(not PAPER.exists(), reason=f"the tables of the paper are not at {PAPER} (set BOCB_PAPER)")
 @every_optimizer
 def test_defaults_and_ranges_are_those_of_the_table(info: OptimizerInfo) -> None:
-    rows = [row for row in csv.DictReader(PAPER.open()) if row["optimizer"] == info.name]
+    rows = [
+        row for row in csv.DictReader(PAPER.read_text(encoding="utf-8").splitlines()) if row["optimizer"] == info.name
+    ]
     dimensions = {dimension.name: dimension for dimension in info.space.dimensions}
     words = {"true": True, "false": False, "true for decayed parameters": True}
     for row in rows:

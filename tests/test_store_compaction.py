@@ -21,7 +21,7 @@ from orchestrator.errors import StoreError, SupersededError
 from orchestrator.store import compaction
 from orchestrator.store.compaction import compact, compact_table
 from orchestrator.store.files import Files
-from orchestrator.store.lease import claim, utc_now
+from orchestrator.store.lease import claim, now_with_zone
 from orchestrator.store.live import Manifest, read_live, table_files
 from orchestrator.store.query import run_query
 from orchestrator.store.reader import read_rows, read_table
@@ -266,7 +266,7 @@ def test_stale_temporaries_of_dead_drivers_are_removed(sweep):
 
 def test_a_superseded_driver_compacts_nothing(sweep):
     put_part(sweep, [make_row(CurveRow)])
-    old = claim(sweep, now=lambda: utc_now() - timedelta(hours=1))
+    old = claim(sweep, now=lambda: now_with_zone() - timedelta(hours=1))
     claim(sweep)
     with pytest.raises(SupersededError):
         compact(sweep, old)

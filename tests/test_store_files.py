@@ -133,19 +133,20 @@ def test_trial_ids_that_could_be_paths_are_refused(name):
         SweepPaths("s").checkpoint(name, 1, 1)
 
 
-def test_file_names_are_what_design_says_and_parse_back():
+def test_file_names_are_as_documented_and_parse_back():
     paths = SweepPaths("s-1.x")
     assert paths.part(CurveRow, 3, 12) == "s-1.x/curves/part-000003-00000012.parquet"
     assert paths.manifest(SweepRow, 7) == "s-1.x/sweeps/_manifest-000007.json"
     assert (paths.driver(2), paths.beat(2)) == ("s-1.x/drivers/000002.json", "s-1.x/drivers/000002.beat.json")
     assert paths.checkpoint("t-1", 2, 3) == "s-1.x/checkpoints/t-1/000002-0003.ckpt"
-    assert (compacted_name(4, 1), paths.stop) == ("compact-000004-001.parquet", "s-1.x/stop.json")
+    assert (compacted_name(4, 1), paths.stop(2)) == ("compact-000004-001.parquet", "s-1.x/drivers/000002.stop.json")
     assert parse_part("part-000003-00000012.parquet") == PartName(driver_epoch=3, sequence=12)
     assert parse_compacted("compact-000004-001.parquet") == 4
     assert parse_manifest("_manifest-000007.json") == 7
     assert parse_driver("000002.json") == 2
     for parse in (parse_part, parse_compacted, parse_manifest, parse_driver):
         assert parse("000002.beat.json") is None
+        assert parse("000002.stop.json") is None
 
 
 def test_a_store_is_the_given_uri_else_the_environment_else_a_folder_here(tmp_path, monkeypatch):

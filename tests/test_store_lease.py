@@ -10,7 +10,7 @@ from datetime import timedelta
 import pytest
 
 from orchestrator.errors import BusyError, StoreError, SupersededError
-from orchestrator.store.lease import claim, driver_of, utc_now
+from orchestrator.store.lease import claim, driver_of, now_with_zone
 from orchestrator.store.store import open_store
 
 CLAIM_AND_WAIT = """
@@ -30,7 +30,7 @@ def sweep(tmp_path):
 
 def driver_elsewhere(sweep, epoch, *, age_seconds):
     """A driver of another host, as its files show it."""
-    at = (utc_now() - timedelta(seconds=age_seconds)).isoformat()
+    at = (now_with_zone() - timedelta(seconds=age_seconds)).isoformat()
     content = {"host": "elsewhere", "machine": "m", "pid": 7, "process": "p", "claimed_at": at}
     sweep.files.write(sweep.paths.driver(epoch), json.dumps(content).encode())
 
@@ -101,12 +101,12 @@ def test_a_driver_elsewhere_lives_by_its_heartbeat(sweep, age, alive):
 
 def test_a_beat_renews_and_an_old_beat_expires(sweep):
     hour = timedelta(hours=1)
-    lease = claim(sweep, now=lambda: utc_now() - hour)
+    lease = claim(sweep, now=lambda: now_with_zone() - hour)
     assert not driver_of(sweep).alive
     lease = type(lease)(sweep, 1)
     lease.beat()
     assert driver_of(sweep).alive
-    assert not driver_of(sweep, now=lambda: utc_now() + hour).alive
+    assert not driver_of(sweep, now=lambda: now_with_zone() + hour).alive
 
 
 def test_the_heartbeat_thread_beats_until_release(sweep):
@@ -144,7 +144,7 @@ def test_the_heartbeat_survives_a_store_that_cannot_be_written(sweep, monkeypatc
 
 
 def test_an_older_driver_is_told_that_it_is_superseded(sweep):
-    old = claim(sweep, now=lambda: utc_now() - timedelta(hours=1))  # its last sign of life is an hour old
+    old = claim(sweep, now=lambda: now_with_zone() - timedelta(hours=1))  # its last sign of life is an hour old
     old.check()
     new = claim(sweep)
     with pytest.raises(SupersededError, match=r"sweep 's'.*driver 1"):

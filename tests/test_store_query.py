@@ -16,7 +16,7 @@ from orchestrator.errors import QueryError, StoreError, UsageError
 from orchestrator.store import query
 from orchestrator.store.compaction import compact
 from orchestrator.store.formats import FORMATS, TABLE_ROWS, write_result
-from orchestrator.store.lease import claim, utc_now
+from orchestrator.store.lease import claim, now_with_zone
 from orchestrator.store.query import VIEWS, connect, run_query
 from orchestrator.store.schema import ROW_TYPES, AttemptRow, CurveRow, TrialRow, arrow_schema
 from orchestrator.store.store import open_store
@@ -78,7 +78,7 @@ def test_an_attempt_without_an_end_is_lost_unless_its_driver_lives(store):
     lost, running = store.sweep("lost"), store.sweep("running")
     with claim(lost):
         put_part(lost, [make_row(AttemptRow, sweep="lost", outcome="RUNNING")])
-    claim(running, now=lambda: utc_now() - timedelta(hours=1))
+    claim(running, now=lambda: now_with_zone() - timedelta(hours=1))
     claim(running)
     for epoch in (1, 2):
         row = make_row(AttemptRow, sweep="running", attempt=epoch, driver_epoch=epoch, outcome="RUNNING")

@@ -12,7 +12,7 @@ import pytest
 
 from orchestrator.errors import StoreError, SupersededError
 from orchestrator.store.compaction import compact_table
-from orchestrator.store.lease import claim, utc_now
+from orchestrator.store.lease import claim, now_with_zone
 from orchestrator.store.query import run_query
 from orchestrator.store.reader import read_rows
 from orchestrator.store.schema import AttemptRow, CurveRow, SweepRow, TrialRow
@@ -144,7 +144,7 @@ def test_a_row_that_cannot_be_stored_is_refused_at_once_and_alone(sweep, values)
 
 
 def test_a_superseded_driver_stops_for_ever_and_writes_nothing_more(sweep):
-    lease = claim(sweep, now=lambda: utc_now() - timedelta(hours=1))
+    lease = claim(sweep, now=lambda: now_with_zone() - timedelta(hours=1))
     writer = TableWriter(sweep, lease, flush_seconds=0.01)
     writer.add(make_row(CurveRow, epoch=1))
     writer.flush()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections import Counter
 from itertools import pairwise
@@ -129,16 +130,16 @@ def test_confirm_repeats_the_best_complete_setting() -> None:
     queue, scores = WorkQueue(plan), {"design-001": 0.8, "design-003": 0.8, "tune-000": 0.95}
     confirmed = []
     while (trial := queue.take()) is not None:
-        key = trial.trial_id.removeprefix("synthetic_a.sgd.").removesuffix("-s0")
+        key = trial.trial_id.removeprefix("synthetic_a.digits.sgd.").removesuffix("-s0")
         state = State.DIVERGED if key == "tune-000" else State.COMPLETE
         queue.close(ended(plan, trial, score=scores.get(key, 0.5), state=state))
         confirmed += [trial] if trial.role is Role.CONFIRM else []
     # The diverged one is passed over, and of two equal ones the lower number wins.
     assert [trial.trial_id for trial in confirmed] == [
-        "synthetic_a.sgd.confirm-design-001-s0",
-        "synthetic_a.sgd.confirm-design-001-s1",
+        "synthetic_a.digits.sgd.confirm-design-001-s0",
+        "synthetic_a.digits.sgd.confirm-design-001-s1",
     ]
-    assert confirmed[0].repeats == "synthetic_a.sgd.design-001-s0"
+    assert confirmed[0].repeats == "synthetic_a.digits.sgd.design-001-s0"
     assert confirmed[0].seed != confirmed[1].seed
 
 
@@ -180,7 +181,50 @@ def test_a_larger_protocol_keeps_the_trials_of_the_smaller_one(field: str, value
 
 
 def test_the_numbers_of_a_cell_are_in_order(undisturbed: dict[str, PlannedTrial]) -> None:
-    cell = [
-        trial for trial in undisturbed.values() if trial.cell.key == "synthetic_a.sgd" and trial.role is Role.TUNE
-    ]
+    key = "synthetic_a.digits.sgd"
+    cell = [trial for trial in undisturbed.values() if (trial.cell.key, trial.role) == (key, Role.TUNE)]
     assert all(after.number == before.number + 1 for before, after in pairwise(cell))
+
+
+def test_an_edit_within_a_batch_changes_no_setting_that_ran() -> None:
+    """The sampler would answer otherwise after the edit; what is confirmed must still be what ran."""
+    protocol = {"design": {"points": 2}, "tune": {"trials": 4, "batch": 2}, "confirm": {"top": 2, "seeds": 1}}
+    cell = {"grid": {"backbones": ["synthetic_a"], "optimizers": ["sgd"]}}
+    before = small_plan(protocol=protocol, **cell)
+    queue, rows = WorkQueue(before), []
+    for _ in range(3):  # two design points and the first of the two tune trials
+        trial = queue.take()
+        assert trial is not None
+        rows.append(ended(before, trial, score=0.99 if trial.role is Role.TUNE else 0.5))
+        queue.close(rows[-1])
+    after = small_plan(protocol={**protocol, "design": {"points": 8}}, **cell)
+    queue = WorkQueue(after, rows)
+    while (trial := queue.take()) is not None:
+        if trial.repeats == rows[-1].trial_id:
+            assert json.loads(rows[-1].hp)["lr"] == trial.hp["lr"]
+            return
+        queue.close(ended(after, trial, score=0.5))
+    pytest.fail("the winner was not confirmed")
+
+
+def test_a_setting_that_mostly_diverges_is_not_the_winner_by_its_lucky_seed() -> None:
+    plan = small_plan(
+        protocol={"design": {"points": 2, "seeds": 3}, "confirm": {"top": 1, "seeds": 1}},
+        grid={"backbones": ["synthetic_a"], "optimizers": ["sgd"]},
+    )
+    queue = WorkQueue(plan)
+    while (trial := queue.take()) is not None:
+        if trial.role is Role.CONFIRM:
+            assert trial.repeats is not None
+            assert "design-001" in trial.repeats
+            return
+        lucky = (trial.number, trial.replicate) == (0, 0)
+        state = State.COMPLETE if lucky or trial.number == 1 else State.DIVERGED
+        queue.close(ended(plan, trial, score=0.9 if lucky else 0.6 if trial.number == 1 else 0.1, state=state))
+    pytest.fail("nothing was confirmed")
+
+
+def test_a_second_recipe_adds_cells_and_renames_none() -> None:
+    one = {trial.trial_id for trial in run_all(small_plan(), slots=1, seed=0, kill_after=set()).values()}
+    two = small_plan(grid={"recipes": ["digits", "pytorch"]})
+    assert one < {trial.trial_id for trial in run_all(two, slots=1, seed=0, kill_after=set()).values()}

@@ -18,8 +18,13 @@ def random_crop(images: Tensor, padding: int, generator: torch.Generator) -> Ten
 
     Returns:
         (N, C, H, W), of the same dtype.
+
+    Raises:
+        ValueError: The padding is not smaller than the images.
     """
     count, _, height, width = images.shape
+    if padding >= min(height, width):
+        raise ValueError(f"reflect padding of {padding} needs images larger than that; got {height}x{width}")
     offsets = torch.randint(0, 2 * padding + 1, (2, count, 1), generator=generator) - padding
     rows = _reflected(offsets[0] + torch.arange(height), height).to(images.device)
     columns = _reflected(offsets[1] + torch.arange(width), width).to(images.device)

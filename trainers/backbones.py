@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from search_spaces.backbones import BackboneInfo, get_backbone, list_backbones
 from search_spaces.errors import UserError, unknown_name
-from trainers.imports import load_callable
+from trainers.imports import OWN_CODE_ERRORS, load_callable
 
 if TYPE_CHECKING:
     from torch import nn
@@ -87,7 +87,7 @@ def build_backbone(info: BackboneInfo, *, classes: int, channels: int, image_siz
     try:
         network = builder(**arguments)
         outputs = _try_forward(network, channels, image_size)
-    except (RuntimeError, ValueError, TypeError, AssertionError, IndexError, ZeroDivisionError) as error:
+    except OWN_CODE_ERRORS as error:
         raise UserError(f"backbone {info.name} cannot be built for {shape}: {error}") from error
     if outputs != (2, classes):
         raise UserError(f"backbone {info.name} must give (2, {classes}) logits for 2 images; got shape {outputs}")

@@ -69,6 +69,12 @@ def check_data(config: DataConfig) -> None:
         raise UserError(f"data.image_size must be at least 1 pixel; got {config.image_size}")
     if config.validation is Validation.SPLIT and not 0 < config.validation_fraction < 1:
         raise UserError(f"data.validation_fraction must lie between 0 and 1; got {config.validation_fraction}")
+    per_class = info.train_count / info.classes
+    if config.validation is Validation.SPLIT and not 0 < round(config.validation_fraction * per_class) < per_class:
+        raise UserError(
+            f"data.validation_fraction = {config.validation_fraction} leaves no image to train or to validate on: "
+            f"{info.name} has about {per_class:.0f} training images per class"
+        )
     if info.needs_path:
         check_cifar(info, Path(str(config.path)))
 

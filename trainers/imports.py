@@ -8,6 +8,21 @@ from typing import Any
 
 from search_spaces.errors import UserError, unknown_name
 
+OWN_CODE_ERRORS = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    ImportError,
+    LookupError,
+    NameError,
+    OSError,
+    RuntimeError,
+    SyntaxError,
+    TypeError,
+    ValueError,
+)
+"""What a user's own code is likely to raise when it is looked at before a sweep starts."""
+
 
 def load_callable(path: str, *, purpose: str) -> Callable[..., Any]:
     """The class or function at an import path.
@@ -29,6 +44,8 @@ def load_callable(path: str, *, purpose: str) -> Callable[..., Any]:
         module = importlib.import_module(module_name)
     except ImportError as error:
         raise UserError(f"{purpose}: cannot import {module_name} ({error}); is it on the Python path?") from error
+    except OWN_CODE_ERRORS as error:
+        raise UserError(f"{purpose}: importing {module_name} raises {type(error).__name__}: {error}") from error
     if not hasattr(module, attribute):
         raise unknown_name(f"name in {module_name} for {purpose}", attribute, vars(module))
     found: object = getattr(module, attribute)

@@ -1,4 +1,4 @@
-"""Seeds of a trial's random streams, by hash: no stream depends on how much another one drew."""
+"""Seeds by hash of what they are for: neither order of completion nor how much another stream drew matters."""
 
 from __future__ import annotations
 
@@ -6,6 +6,6 @@ import hashlib
 
 
 def stream_seed(seed: int, name: str, *parts: int | str) -> int:
-    """A seed in [0, 2**63) for the stream `name` of a trial; `parts` tell streams of one name apart."""
-    text = "/".join([str(seed), name, *map(str, parts)])
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8]) >> 1
+    """A seed in [0, 2**48) for the stream `name` of a trial or sweep; `parts` tell streams of one name apart."""
+    text = "\x1f".join(f"{type(part).__name__}:{part}" for part in (seed, name, *parts))
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:6])

@@ -23,11 +23,12 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from search_spaces.backbones import BackboneInfo
 from search_spaces.datasets import get_dataset
 from search_spaces.errors import UserError
 from search_spaces.optimizers import OptimizerInfo, check_hyperparameters, get_optimizer
 from trainers.config import TrialConfig, config_digest
-from trainers.imports import load_callable
+from trainers.imports import OWN_CODE_ERRORS, load_callable
 from trainers.measurement import Measurement
 from trainers.memory import resident_memory
 from trainers.schedule import lr_share
@@ -128,7 +129,7 @@ class SyntheticTrainer:
     def __init__(self, config: TrialConfig) -> None:
         check_hyperparameters(config.optimizer, config.hp)
         self._config = config
-        self._behaviour = _behaviour(config)
+        self._behaviour = behaviour_of(config.backbone)
         self._truth = planted_truth(config.backbone.name, config.optimizer)
         self._lr = _number(config, "lr")
         self._decay_distance = _decay_distance(config)
@@ -229,14 +230,23 @@ class SyntheticTrainer:
         return CHANCE + (final - CHANCE) * reached
 
 
-def _behaviour(config: TrialConfig) -> Behaviour:
-    purpose = f"backbone {config.backbone.name}"
-    if config.backbone.family not in ("synthetic", "own"):
+def behaviour_of(backbone: BackboneInfo) -> Behaviour:
+    """What a backbone does beside its curve.
+
+    Raises:
+        UserError: It is a network, or the user's own function raises or returns something else.
+    """
+    purpose = f"backbone {backbone.name}"
+    if backbone.family not in ("synthetic", "own"):
         raise UserError(
             f"{purpose} is a network, and data set synthetic has no images; take synthetic_a, synthetic_b,"
             " synthetic_c or synthetic_d, or a function that returns trainers.synthetic.Behaviour"
         )
-    behaviour = load_callable(config.backbone.builder, purpose=purpose)(**config.backbone.arguments)
+    function = load_callable(backbone.builder, purpose=purpose)
+    try:
+        behaviour = function(**backbone.arguments)
+    except OWN_CODE_ERRORS as error:
+        raise UserError(f"{purpose} raises {type(error).__name__}: {error}") from error
     if not isinstance(behaviour, Behaviour):
         raise UserError(
             f"{purpose} must return trainers.synthetic.Behaviour for data set synthetic; it returned"

@@ -31,7 +31,7 @@ EXPIRY_SECONDS = 60.0
 _log = logging.getLogger(__name__)
 
 
-def utc_now() -> datetime:
+def now_with_zone() -> datetime:
     """The time, with its zone."""
     return datetime.now(UTC)
 
@@ -52,7 +52,7 @@ class DriverInfo:
 class Lease:
     """The right of this process to write to a sweep, until it is released or a newer driver claims the sweep."""
 
-    def __init__(self, sweep: SweepStore, driver_epoch: int, now: Callable[[], datetime] = utc_now) -> None:
+    def __init__(self, sweep: SweepStore, driver_epoch: int, now: Callable[[], datetime] = now_with_zone) -> None:
         self.driver_epoch = driver_epoch
         self._sweep = sweep
         self._now = now
@@ -118,7 +118,7 @@ def claim(
     sweep: SweepStore,
     *,
     take_over: bool = False,
-    now: Callable[[], datetime] = utc_now,
+    now: Callable[[], datetime] = now_with_zone,
     poll_seconds: float = 1.0,
 ) -> Lease:
     """Makes this process the driver of a sweep.
@@ -146,7 +146,7 @@ def claim(
             time.sleep(poll_seconds)
 
 
-def driver_of(sweep: SweepStore, *, now: Callable[[], datetime] = utc_now) -> DriverInfo | None:
+def driver_of(sweep: SweepStore, *, now: Callable[[], datetime] = now_with_zone) -> DriverInfo | None:
     """The newest driver of a sweep, or None where none ever claimed it."""
     with store_errors(f"cannot read the drivers of sweep {sweep.name!r}"):
         epochs = [parse_driver(name) or 0 for name in sweep.files.names(sweep.paths.drivers)]
@@ -154,7 +154,12 @@ def driver_of(sweep: SweepStore, *, now: Callable[[], datetime] = utc_now) -> Dr
         return _read_driver(sweep, newest, now()) if newest else None
 
 
-def _claim_once(sweep: SweepStore, now: Callable[[], datetime]) -> Lease:
+def check_free(sweep: SweepStore, *, now: Callable[[], datetime] = now_with_zone) -> DriverInfo | None:
+    """The newest driver of a sweep, if it is not at work.
+
+    Raises:
+        BusyError: It is.
+    """
     driver = driver_of(sweep, now=now)
     if driver is not None and driver.alive:
         raise BusyError(
@@ -162,6 +167,11 @@ def _claim_once(sweep: SweepStore, now: Callable[[], datetime]) -> Lease:
             f"{driver.driver_epoch}, last heartbeat {driver.heartbeat_age:.0f} s ago); wait for it, stop it with "
             f"'bocb stop {sweep.name}', or give --take-over"
         )
+    return driver
+
+
+def _claim_once(sweep: SweepStore, now: Callable[[], datetime]) -> Lease:
+    driver = check_free(sweep, now=now)
     epoch = driver.driver_epoch + 1 if driver else 1
     content = {
         "host": socket.gethostname(),

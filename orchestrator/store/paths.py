@@ -5,9 +5,8 @@ STORE/SWEEP/
         part-<driver_epoch>-<sequence>.parquet      written as results arrive
         compact-<generation>-<n>.parquet            what compaction makes of them
         _manifest-<generation>.json                 which files count; `_` hides it from readers of folders
-    drivers/<driver_epoch>.json  <driver_epoch>.beat.json
+    drivers/<driver_epoch>.json  <driver_epoch>.beat.json  <driver_epoch>.stop.json
     checkpoints/<trial_id>/<driver_epoch>-<attempt>.ckpt
-    stop.json                               a request to stop
     .tmp/                                   files being written
 """
 
@@ -119,10 +118,9 @@ class SweepPaths:
         """The checkpoint of one attempt."""
         return f"{self.checkpoints(trial_id)}/{driver_epoch:06d}-{attempt:04d}.ckpt"
 
-    @property
-    def stop(self) -> str:
-        """A request to stop the sweep."""
-        return f"{self.sweep}/stop.json"
+    def stop(self, driver_epoch: int) -> str:
+        """A request to a driver to stop the sweep."""
+        return f"{self.drivers}/{driver_epoch:06d}.stop.json"
 
 
 def compacted_name(generation: int, number: int) -> str:

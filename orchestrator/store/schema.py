@@ -31,13 +31,13 @@ def column(kind: pa.DataType, doc: str, *, optional: bool = False) -> Any:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SweepRow:
-    """One version of a sweep's spec."""
+    """One version of a sweep: of its spec, or of the code and packages that run it."""
 
     TABLE: ClassVar[str] = "sweeps"
     KEY: ClassVar[tuple[str, ...]] = ("sweep", "version")
 
     sweep: str = column(TEXT, "Name of the sweep.")
-    version: int = column(SMALL, "1 for the first spec, one more for each edit of it.")
+    version: int = column(SMALL, "1 for the first, one more for each change of spec, code or packages.")
     driver_epoch: int = column(SMALL, "Which driver of the sweep wrote the row: 1, 2, ...")
     spec: str = column(TEXT, "The validated spec, as canonical JSON.")
     spec_sha256: str = column(TEXT, "SHA-256 of `spec`.")
@@ -165,6 +165,7 @@ class AttemptRow:
     pid: int | None = column(INTEGER, "Process it ran in.", optional=True)
     first_epoch: int | None = column(SMALL, "The first epoch it trained: above 1 after a restore.", optional=True)
     epochs_done: int | None = column(SMALL, "Epochs trained when it ended.", optional=True)
+    gpu_seconds: float | None = column(PRECISE, "Time in its own epochs times its share of a GPU.", optional=True)
     started_at: datetime = column(MOMENT, "When it started (UTC).")
     ended_at: datetime | None = column(MOMENT, "When it ended (UTC); null while it runs.", optional=True)
 
