@@ -44,6 +44,19 @@ class CellWork:
         self._extend()
         return tuple(row for trial in self._known() if (row := self._ended.get(trial.trial_id)) is not None)
 
+    @property
+    def misplaced(self) -> tuple[TrialRow, ...]:
+        """Confirm trials whose mark is wrong: of settings that are no longer the best, or are again.
+
+        Empty until the cell's best settings are decided.
+        """
+        self._extend()
+        if self._confirm is None:
+            return ()
+        wanted = {trial.trial_id for trial in self._confirm}
+        confirmed = [row for row in self._ended.values() if row.role == Role.CONFIRM]
+        return tuple(row for row in confirmed if row.superseded == (row.trial_id in wanted))
+
     def close(self, row: TrialRow) -> None:
         """Records that a trial ended."""
         self._ended[row.trial_id] = row

@@ -6,16 +6,15 @@ Heavy modules are imported inside the commands that need them, so that `status` 
 from __future__ import annotations
 
 import json
-import os
 import sys
 import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
-from rich.console import Console
 from typer.exceptions import TyperException
 
+from orchestrator.console import Output, silence_stdout
 from orchestrator.errors import BocbError, BusyError, Exit, SpecError, StoreError, UsageError
 from search_spaces.errors import UserError
 
@@ -32,17 +31,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-
-class _Output(Console):
-    """Standard output. Whoever read it may be gone: a sweep goes on all the same, without a word."""
-
-    def on_broken_pipe(self) -> None:
-        self.quiet = True
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-# Piped output gets lines long enough that no name is cut.
-out = _Output() if sys.stdout.isatty() else _Output(width=200)
+out = Output()
 
 StoreOption = Annotated[
     str | None, typer.Option("--store", metavar="URI", help="The store; else BOCB_STORE, else ./bocb-store.")
@@ -137,10 +126,9 @@ def status(
 ) -> None:
     """Show the matrix of cells with counts by state, progress and time left."""
     from orchestrator.status import sweep_status
-    from orchestrator.store.store import open_store
     from orchestrator.tables import status_line, status_table
 
-    opened = open_store(store)
+    opened = _existing_store(store)
     names = [sweep] if sweep else opened.sweeps()
     found = [sweep_status(opened, name) for name in names]
     if as_json:
@@ -167,9 +155,8 @@ def resume(
     """Continue a sweep from its recorded spec; with --retry also its failed trials of those kinds."""
     from orchestrator.preflight import check_plan
     from orchestrator.resume import recorded_plan, what_would_run
-    from orchestrator.store.store import open_store
 
-    opened = open_store(store)
+    opened = _existing_store(store)
     recorded = recorded_plan(opened, sweep)
     if not dry_run:
         check_plan(recorded)
@@ -197,9 +184,8 @@ def stop(
     """End a running sweep cleanly after its running epochs; it can be resumed."""
     from orchestrator.stop_request import request_stop
     from orchestrator.store.lease import driver_of
-    from orchestrator.store.store import open_store
 
-    opened = open_store(store).existing_sweep(sweep)
+    opened = _existing_store(store).existing_sweep(sweep)
     driver = driver_of(opened)
     if driver is None or not driver.alive:
         raise UsageError(f"sweep {sweep} is not running; nothing to stop")
@@ -219,9 +205,8 @@ def query(
     """Ask the store in SQL (DuckDB); reads only."""
     from orchestrator.store.formats import write_result
     from orchestrator.store.query import run_query
-    from orchestrator.store.store import open_store
 
-    with run_query(open_store(store), sql) as result:
+    with run_query(_existing_store(store), sql) as result:
         write_result(result, "json" if as_json else form, sys.stdout.buffer, width=out.width)
 
 
@@ -230,10 +215,9 @@ def compact(store: StoreOption = None, as_json: JsonOption = False) -> None:
     """Turn the many small files of every sweep into few large ones."""
     from orchestrator.store.compaction import compact as compact_sweep
     from orchestrator.store.lease import claim
-    from orchestrator.store.store import open_store
     from orchestrator.tables import table_of
 
-    opened = open_store(store)
+    opened = _existing_store(store)
     rows, busy = [], []
     for name in opened.sweeps():
         try:
@@ -267,9 +251,8 @@ def report(
     from orchestrator.analysis.load import load_page_data
     from orchestrator.analysis.report import write_report
     from orchestrator.store.query import read
-    from orchestrator.store.store import open_store
 
-    opened = open_store(store)
+    opened = _existing_store(store)
     opened.existing_sweep(sweep)
     if not output.absolute().parent.is_dir():
         raise UsageError(f"there is no folder {output.absolute().parent} to write {output.name} into")
@@ -321,6 +304,22 @@ def _checked_plan(spec: Path) -> Plan:
     return checked
 
 
+def _existing_store(uri: str | None) -> Store:
+    """A store to read: a misspelt one must not look empty.
+
+    Raises:
+        UsageError: There is none.
+    """
+    from orchestrator.store.store import open_store
+
+    store = open_store(uri)
+    if not store.files.is_folder():
+        raise UsageError(
+            f"there is no store at {store.uri}; `bocb run SPEC` makes one, --store or BOCB_STORE names another"
+        )
+    return store
+
+
 def _run(plan: Plan, store: Store, *, address: str | None, retry: str | None, take_over: bool) -> int:
     from orchestrator.progress import Progress
     from orchestrator.sweep import RunOptions, run_sweep
@@ -360,7 +359,7 @@ def main() -> None:
         code = app(arguments, standalone_mode=False)
     except BrokenPipeError:
         # Whoever read the answer has seen enough.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        silence_stdout()
         code = Exit.COMPLETE
     except TyperException as error:
         _fail(str(error) or "see --help", "usage", as_json=as_json)

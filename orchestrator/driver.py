@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import threading
 from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import replace
 
 from orchestrator.checkpoints import delete_checkpoints, trials_with_checkpoints
 from orchestrator.clock import utc_now
 from orchestrator.history import History
 from orchestrator.messages import Ending, EndingKind, Report, Task
 from orchestrator.outcomes import Outcome, State, Verdict, judge, judge_loss
-from orchestrator.plan import Plan, PlannedTrial, Role
+from orchestrator.plan import Plan, PlannedTrial, Role, cell_key
 from orchestrator.store.lease import Lease
 from orchestrator.store.schema import TrialRow
 from orchestrator.store.store import SweepStore
@@ -65,8 +67,11 @@ class Driver:
             (row.trial_id, 0) for row in past.ended if row.trial_id in left and not self._keeps(row.role, row.state)
         ]
         self.best: dict[str, TrialRow] = {}
+        keys = {cell.key for cell in plan.cells}
         for row in past.ended:
-            self._rank(row)
+            if cell_key(row.backbone, row.recipe, row.optimizer) in keys:
+                self._rank(row)
+        self._mark(self.queue.misplaced)
 
     @property
     def driver_epoch(self) -> int:
@@ -200,10 +205,18 @@ class Driver:
         ticket = self._writer.add(row)
         self.queue.close(row)
         self._rank(row)
+        self._mark(self.queue.misplaced_in(trial.cell))
         if trial.role is Role.TUNE and verdict.state is State.COMPLETE:
             self._curves[trial.cell.key].append([measurement.val_top1 for measurement in running.history])
         if not self._keeps(trial.role, verdict.state):
             self._ended_checkpoints.append((trial.trial_id, ticket))
+
+    def _mark(self, misplaced: Sequence[TrialRow]) -> None:
+        """Says of confirm trials whether their setting is still among the best of its cell."""
+        for row in misplaced:
+            marked = replace(row, superseded=not row.superseded, driver_epoch=self._lease.driver_epoch)
+            self._writer.add(marked)
+            self.queue.close(marked)
 
     def _rank(self, row: TrialRow) -> None:
         leader = self.best.get(row.optimizer)

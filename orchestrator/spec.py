@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from orchestrator.errors import SpecError
+from orchestrator.errors import SpecError, StoreError
 from orchestrator.spec_errors import sentence_of
 from search_spaces.errors import UserError
 from search_spaces.optimizers import HpValue
@@ -269,9 +269,22 @@ def _absolute(path: str, folder: Path, source: str) -> str:
     expanded = os.path.expandvars(path)
     if "$" in expanded:
         raise SpecError(f"{source}: data.path = {path!r} names an environment variable that is not set")
-    return str((folder / Path(expanded).expanduser()).resolve())
+    try:
+        absolute = (folder / Path(expanded).expanduser()).resolve()
+        absolute.exists()  # refuses what cannot be a path at all
+    except (OSError, RuntimeError, ValueError) as error:
+        raise SpecError(f"{source}: data.path = {path[:100]!r} cannot be a folder: {error}") from None
+    return str(absolute)
 
 
 def spec_from_record(canonical_json: str) -> Spec:
-    """The spec that a store recorded."""
-    return parse_spec(json.loads(canonical_json), source="the recorded spec")
+    """The spec that a store recorded.
+
+    Raises:
+        StoreError: The record is damaged, or of a version that this one does not read.
+    """
+    try:
+        tables = json.loads(canonical_json)
+        return parse_spec(tables if isinstance(tables, dict) else {}, source="the recorded spec")
+    except (ValueError, SpecError) as error:
+        raise StoreError(f"the recorded spec cannot be read: {error}") from None

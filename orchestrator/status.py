@@ -116,7 +116,7 @@ def _facts(connection: duckdb.DuckDBPyConnection, name: str) -> _Facts:
     ).fetchone()
     counted = connection.execute(
         "SELECT backbone, recipe, optimizer, state, count(*), max(score), max(ended_at) "
-        "FROM trials WHERE sweep = ? GROUP BY ALL",
+        "FROM trials WHERE sweep = ? AND NOT superseded GROUP BY ALL",
         [name],
     ).fetchall()
     running = connection.execute(

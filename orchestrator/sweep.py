@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from orchestrator.cluster import TrialResources
 
 TICK_SECONDS = 0.5
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""Ctrl-C, a polite end, and a terminal that was closed."""
 STALE_SECONDS = 3600.0
 """Age from which a temporary file was left by something that was killed."""
 
@@ -88,7 +90,8 @@ def _is_complete(plan: Plan, sweep: SweepStore, version: SweepRow, options: RunO
     """Whether the store already has every trial of the plan, and nothing has to be closed or recorded."""
     past = read_history(sweep, plan, options.retry)
     is_same = version.spec_sha256 == plan.spec.digest()
-    return is_same and not past.unfinished and WorkQueue(plan, past.ended).is_finished
+    queue = WorkQueue(plan, past.ended)
+    return is_same and not past.unfinished and queue.is_finished and not queue.misplaced
 
 
 def check_edit(version: SweepRow | None, plan: Plan) -> None:
@@ -210,7 +213,7 @@ def _exit_of(queue: WorkQueue, signals: list[int], *, out_of_budget: bool) -> Ex
 
 @contextmanager
 def _stop_signals(driver: Driver) -> Iterator[list[int]]:
-    """While the block runs, the first SIGINT or SIGTERM stops the sweep cleanly and the second at once.
+    """While the block runs, the first of `STOP_SIGNALS` stops the sweep cleanly and the second at once.
 
     Yields:
         The signals received so far.
@@ -226,7 +229,7 @@ def _stop_signals(driver: Driver) -> Iterator[list[int]]:
     if threading.current_thread() is not threading.main_thread():
         yield received
         return
-    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, handle) for number in STOP_SIGNALS}
     try:
         yield received
     finally:

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 
 from orchestrator.cell_work import CellWork
-from orchestrator.plan import Plan, PlannedTrial, cell_key
+from orchestrator.plan import Cell, Plan, PlannedTrial, cell_key
 from orchestrator.store.schema import TrialRow
 
 
@@ -47,6 +47,15 @@ class WorkQueue:
         work = self._cells.get(cell_key(row.backbone, row.recipe, row.optimizer))
         if work is not None:
             work.close(row)
+
+    @property
+    def misplaced(self) -> tuple[TrialRow, ...]:
+        """Confirm trials whose `superseded` mark is wrong; see `CellWork.misplaced`."""
+        return tuple(row for work in self._cells.values() for row in work.misplaced)
+
+    def misplaced_in(self, cell: Cell) -> tuple[TrialRow, ...]:
+        """The same for one cell."""
+        return self._cells[cell.key].misplaced
 
     @property
     def is_finished(self) -> bool:

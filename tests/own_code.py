@@ -21,8 +21,8 @@ def sleepy() -> Behaviour:
     return Behaviour(epoch_seconds=0.8)
 
 
-def raises_in_epoch_two() -> Behaviour:
-    return Behaviour(before_epoch=_raise_in_epoch_two)
+def no_behaviour() -> str:
+    return "no behaviour"
 
 
 def raises_until_mended() -> Behaviour:
@@ -31,11 +31,6 @@ def raises_until_mended() -> Behaviour:
 
 def kills_its_worker_once() -> Behaviour:
     return Behaviour(before_epoch=_kill_once)
-
-
-def _raise_in_epoch_two(epoch: int) -> None:
-    if epoch == 2:
-        raise RuntimeError("the planted mistake")
 
 
 def _raise_until_mended(epoch: int) -> None:

@@ -7,11 +7,11 @@ from typing import Any
 
 from orchestrator.store.live import table_files
 from orchestrator.store.rows import encode_part
-from orchestrator.store.schema import INTEGER, METRIC, MOMENT, PRECISE, SMALL, TEXT, Row, columns_of
+from orchestrator.store.schema import BOOLEAN, INTEGER, METRIC, MOMENT, PRECISE, SMALL, TEXT, Row, columns_of
 from orchestrator.store.store import SweepStore
 
 NOON = datetime(2026, 5, 1, 12, 0, 0, 123456, tzinfo=UTC).replace(tzinfo=None)
-_VALUES = {TEXT: "x", INTEGER: 2**40, SMALL: 1, METRIC: 0.25, PRECISE: 0.1, MOMENT: NOON}
+_VALUES = {TEXT: "x", INTEGER: 2**40, SMALL: 1, METRIC: 0.25, PRECISE: 0.1, MOMENT: NOON, BOOLEAN: False}
 
 
 def make_row(row_type: type[Row], **values: Any) -> Any:

@@ -81,6 +81,33 @@ MISTAKES = [
     ({"grid": {"optimizers": []}}, "grid.optimizers is empty"),
     ({"grid": {"backbones": ["resnet_digits"]}}, "data.name = 'synthetic' does not fit"),
     ({"grid": {"backbones": ["no.such:thing"]}}, "cannot import no"),
+    ({"grid": {"backbones": ["tests.own_code:missing"]}}, "unknown name in tests.own_code"),
+    ({"grid": {"backbones": ["tests.own_code:no_behaviour"]}}, "must return trainers.synthetic.Behaviour"),
+    ({"grid": {"backbones": ["tests.ends_itself:x"]}}, "raises SystemExit"),
+    (
+        {
+            "data": {"name": "digits"},
+            "grid": {"backbones": ["vit_digits"], "optimizers": ["mine"]},
+            "optimizers": {"mine": {"class": "torch.optim:SDG", "args": {"lr": 0.1}}},
+        },
+        "did you mean SGD",
+    ),
+    (
+        {"data": {"name": "digits", "image_size": 16}, "grid": {"backbones": ["vit_digits"]}},
+        "backbone vit_digits takes images of 8 px; got 16 px",
+    ),
+    (
+        {"data": {"name": "digits", "validation_fraction": 0.001}, "grid": {"backbones": ["vit_digits"]}},
+        "leaves no image to train or to validate on",
+    ),
+    (
+        {
+            "data": {"name": "digits"},
+            "grid": {"backbones": ["vit_digits"]},
+            "training": {"epochs": 1, "crop_padding": 8},
+        },
+        "crop_padding = 8 must be below the images' 8 px",
+    ),
     ({"grid": {"exclude": [["synthetic_a", "lion"]]}}, "which is not a pair of the grid"),
     ({"data": {"name": "cifr10"}}, "unknown data set 'cifr10'; did you mean cifar10"),
     ({"sweep": {"name": "../up"}}, "sweep.name = '../up' is not accepted"),
@@ -139,11 +166,16 @@ def test_wrong_usage_is_exit_two(call: Call, arguments: list[str]) -> None:
 
 
 @pytest.mark.parametrize("command", [["status"], ["report", "-o", "page.html"], ["resume"], ["stop"]])
-def test_an_unknown_sweep_is_named(call: Call, tmp_path: Path, command: list[str]) -> None:
+def test_an_unknown_sweep_or_store_is_named(call: Call, tmp_path: Path, command: list[str]) -> None:
     answer = call(command[0], "nothing", *command[1:])
     assert answer.code == 2
-    assert "unknown sweep 'nothing'" in answer.err
+    assert "there is no store at" in answer.err
     assert not list(tmp_path.iterdir()), "a reading command made something"
+    (tmp_path / "bocb-store").mkdir()
+    answer = call(command[0], "nothing", *command[1:])
+    assert (answer.code, answer.err.count("\n")) == (2, 1)
+    assert "unknown sweep 'nothing'" in answer.err
+    assert not list((tmp_path / "bocb-store").iterdir()), "a reading command made something"
 
 
 def test_errors_are_json_where_json_was_asked_for(call: Call) -> None:
@@ -160,9 +192,11 @@ def test_a_store_that_is_a_file_is_exit_five(call: Call, write_spec: Callable[..
 
 
 def test_sql_that_would_write_is_refused(call: Call, tmp_path: Path) -> None:
+    (tmp_path / "bocb-store").mkdir()
     answer = call("query", f"COPY (SELECT 1) TO '{tmp_path}/leak.csv'")
     assert (answer.code, answer.err.count("\n")) == (2, 1)
-    assert not list(tmp_path.iterdir())
+    assert "COPY" in answer.err
+    assert [path.name for path in tmp_path.iterdir()] == ["bocb-store"]
 
 
 def test_list_has_the_promised_facts(call: Call) -> None:
@@ -204,6 +238,7 @@ HEAVY = ("ray", "torch", "timm", "scipy", "optuna", "pandas", "fastparquet", "sk
 
 @pytest.mark.parametrize("arguments", [["status"], ["query", "SELECT count(*) FROM trials"]])
 def test_looking_at_a_store_imports_nothing_heavy(tmp_path: Path, arguments: list[str]) -> None:
+    (tmp_path / "store").mkdir()
     code = (
         "import sys\nfrom orchestrator import cli\n"
         f"sys.argv = ['bocb', *{arguments!r}, '--store', {str(tmp_path / 'store')!r}]\n"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 from collections import Counter
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -222,6 +223,29 @@ def test_a_setting_that_mostly_diverges_is_not_the_winner_by_its_lucky_seed() ->
         state = State.COMPLETE if lucky or trial.number == 1 else State.DIVERGED
         queue.close(ended(plan, trial, score=0.9 if lucky else 0.6 if trial.number == 1 else 0.1, state=state))
     pytest.fail("nothing was confirmed")
+
+
+def test_a_setting_that_is_no_longer_the_best_is_marked_and_unmarked() -> None:
+    protocol = {"design": {"points": 2}, "confirm": {"top": 1, "seeds": 1}}
+    cell = {"grid": {"backbones": ["synthetic_a"], "optimizers": ["sgd"]}}
+    small, large = (
+        small_plan(protocol=protocol, **cell),
+        small_plan(protocol={**protocol, "design": {"points": 4}}, **cell),
+    )
+    queue, rows = WorkQueue(small), []
+    while (trial := queue.take()) is not None:
+        rows.append(ended(small, trial, score=0.5 + 0.1 * trial.number))
+        queue.close(rows[-1])
+    assert queue.misplaced == ()
+    old_winner = rows[-1]
+    queue = WorkQueue(large, rows)
+    while (trial := queue.take()) is not None:
+        queue.close(ended(large, trial, score=0.5 + 0.1 * trial.number))
+    assert queue.misplaced == (old_winner,)
+    marked = replace(old_winner, superseded=True)
+    queue.close(marked)
+    assert queue.misplaced == ()
+    assert WorkQueue(small, [*rows, marked]).misplaced == (marked,), "the smaller plan wants it again"
 
 
 def test_a_second_recipe_adds_cells_and_renames_none() -> None:

@@ -46,7 +46,12 @@ def read_labels(shard: Path, label_columns: Sequence[str]) -> NDArray[np.int64]:
     """
     name = _column(shard, label_columns)
     _column(shard, IMAGE_COLUMNS)
-    return np.asarray(_read_column(shard, name).to_numpy(), dtype=np.int64)
+    column = _read_column(shard, name)
+    if not pa.types.is_integer(column.type) or column.null_count:
+        raise UserError(
+            f"column {name} of {shard} must hold whole numbers; it holds {column.type}, some perhaps null"
+        )
+    return np.asarray(column.to_numpy(), dtype=np.int64)
 
 
 def read_images(shard: Path) -> NDArray[np.uint8]:

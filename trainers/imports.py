@@ -18,6 +18,7 @@ OWN_CODE_ERRORS = (
     OSError,
     RuntimeError,
     SyntaxError,
+    SystemExit,  # a script that ends itself when imported would end us with it, without a word
     TypeError,
     ValueError,
 )

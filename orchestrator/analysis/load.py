@@ -12,7 +12,7 @@ import duckdb
 
 from orchestrator.analysis.curves import Curve, trials_to_draw
 from orchestrator.analysis.summary import CellKey, counted
-from orchestrator.errors import UsageError
+from orchestrator.errors import StoreError, UsageError
 from orchestrator.store.schema import TrialRow
 from search_spaces.errors import unknown_name
 
@@ -106,7 +106,8 @@ def _records(connection: duckdb.DuckDBPyConnection, sql: str, values: list[Any])
 def _load_trials(connection: duckdb.DuckDBPyConnection, sweep: str) -> tuple[TrialRow, ...]:
     columns = ", ".join(column.name for column in fields(TrialRow))
     # Column names come from our schema, not from a user.
-    sql = f"SELECT {columns} FROM trials WHERE sweep = ? ORDER BY backbone, recipe, optimizer, role, number, trial_id"  # noqa: S608
+    order = "backbone, recipe, optimizer, role, number, trial_id"
+    sql = f"SELECT {columns} FROM trials WHERE sweep = ? AND NOT superseded ORDER BY {order}"  # noqa: S608
     return tuple(TrialRow(**record) for record in _records(connection, sql, [sweep]))
 
 
@@ -194,14 +195,20 @@ def _protocol(protocol: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _cells(text: str) -> tuple[CellKey, ...]:
-    return tuple(
-        CellKey(backbone=backbone, recipe=recipe, optimizer=optimizer)
-        for backbone, recipe, optimizer in json.loads(text or "[]")
-    )
+    try:
+        return tuple(
+            CellKey(backbone=backbone, recipe=recipe, optimizer=optimizer)
+            for backbone, recipe, optimizer in json.loads(text or "[]")
+        )
+    except (ValueError, TypeError) as error:
+        raise StoreError(f"the recorded cells of the sweep are damaged: {error}") from None
 
 
 def _object(text: str) -> dict[str, Any]:
-    value = json.loads(text) if text else {}
+    try:
+        value = json.loads(text) if text else {}
+    except ValueError as error:
+        raise StoreError(f"the recorded spec of the sweep is damaged: {error}") from None
     return value if isinstance(value, dict) else {}
 
 

@@ -60,6 +60,10 @@ class Files:
             return False
         return True
 
+    def is_folder(self, name: str = "") -> bool:
+        """Whether there is a folder of that name."""
+        return self._path(name).is_dir()
+
     def size(self, name: str) -> int:
         """Length of a file in bytes."""
         return self._path(name).stat().st_size

@@ -5,7 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from orchestrator.store.connection import quote
-from orchestrator.store.schema import INTEGER, METRIC, MOMENT, NEWEST_FIRST, PRECISE, SMALL, TEXT, Row, columns_of
+from orchestrator.store.schema import (
+    BOOLEAN,
+    INTEGER,
+    METRIC,
+    MOMENT,
+    NEWEST_FIRST,
+    PRECISE,
+    SMALL,
+    TEXT,
+    Row,
+    columns_of,
+)
 
 _SQL_TYPES = {
     TEXT: "VARCHAR",
@@ -13,6 +24,7 @@ _SQL_TYPES = {
     SMALL: "INTEGER",
     METRIC: "FLOAT",
     PRECISE: "DOUBLE",
+    BOOLEAN: "BOOLEAN",
     MOMENT: "TIMESTAMP",
 }
 

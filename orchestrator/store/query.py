@@ -10,6 +10,7 @@ from typing import IO, TypeVar
 
 import duckdb
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from orchestrator.errors import QueryError, StoreError
 from orchestrator.store.connection import open_duckdb, quote
@@ -96,8 +97,9 @@ def read(store: Store, ask: Callable[[duckdb.DuckDBPyConnection], T]) -> T:
         StoreError: The store cannot be read.
     """
 
-    def explain(error: duckdb.Error, _: _Listing) -> StoreError:
-        return StoreError(f"the store {store.uri} cannot be read: {one_sentence(error)}")
+    def explain(error: duckdb.Error, listing: _Listing) -> StoreError:
+        damaged = _damaged(listing)
+        return damaged or StoreError(f"the store {store.uri} cannot be read: {one_sentence(error)}")
 
     return _retried(store, ask, explain)
 
@@ -166,9 +168,25 @@ def _query_error(error: duckdb.Error, listing: _Listing) -> QueryError | StoreEr
     paths = [path for table in listing.tables.values() for path in (*table.settled, *table.compacted, *table.tail)]
     if any(path in text for path in paths):
         return StoreError(f"a file of the store cannot be read: {text}")
+    if not isinstance(error, duckdb.ParserException | duckdb.BinderException | duckdb.CatalogException):
+        damaged = _damaged(listing)
+        if damaged is not None:
+            return damaged
     if isinstance(error, duckdb.CatalogException) and text.startswith("Table"):
         return QueryError(f"{text} (tables and views: {', '.join(VIEWS)})")
     return QueryError(f"the query cannot be run: {text}")
+
+
+def _damaged(listing: _Listing) -> StoreError | None:
+    """Names the first file that another reader cannot read either, where DuckDB does not name it."""
+    for table in listing.tables.values():
+        for path in (*table.settled, *table.compacted, *table.tail):
+            try:
+                pq.read_table(path)
+            except (OSError, pa.ArrowException) as error:
+                reason = str(error).strip().splitlines()[0]
+                return StoreError(f"a file of the store cannot be read: {path} is damaged ({reason})")
+    return None
 
 
 def _connect(store: Store) -> tuple[duckdb.DuckDBPyConnection, _Listing]:

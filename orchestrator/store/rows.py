@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 
 from orchestrator.errors import StoreError
 from orchestrator.store.schema import (
+    BOOLEAN,
     INTEGER,
     MOMENT,
     SMALL,
@@ -53,8 +54,8 @@ def _fits(value: Any, kind: pa.DataType) -> bool:
         return isinstance(value, str)
     if kind == MOMENT:
         return isinstance(value, datetime)
-    if isinstance(value, bool):
-        return False
+    if isinstance(value, bool) or kind == BOOLEAN:
+        return isinstance(value, bool) and kind == BOOLEAN
     if kind in _LIMITS:
         return isinstance(value, int) and -_LIMITS[kind] <= value < _LIMITS[kind]
     # A finite number may not become infinite in float32.

@@ -21,12 +21,18 @@ SMALL = pa.int32()
 METRIC = pa.float32()
 PRECISE = pa.float64()
 MOMENT = pa.timestamp("us")
+BOOLEAN = pa.bool_()
 
 
 def column(kind: pa.DataType, doc: str, *, optional: bool = False) -> Any:
     """A dataclass field that is a Parquet column. Optional columns default to None."""
     metadata = {"arrow": kind, "doc": doc, "nullable": optional}
     return field(metadata=metadata, default=None) if optional else field(metadata=metadata)
+
+
+def flag(doc: str) -> Any:
+    """A dataclass field that is a Boolean column, False unless said otherwise."""
+    return field(metadata={"arrow": BOOLEAN, "doc": doc, "nullable": False}, default=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,6 +120,9 @@ class TrialRow:
     data_sha256: str | None = column(TEXT, "Digest of images, labels and split.", optional=True)
     history_sha256: str | None = column(TEXT, "Digest of the learning curve, exact to the last bit.", optional=True)
     repeats: str | None = column(TEXT, "For confirm: the trial whose setting is repeated.", optional=True)
+    superseded: bool = flag(
+        "For confirm: the setting is no longer among its cell's best since the sweep grew; the trial counts no more."
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

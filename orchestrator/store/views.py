@@ -29,7 +29,7 @@ READY_ANSWERS: dict[str, str] = {
             stddev_samp(score) FILTER (role = 'confirm') AS confirm_sd,
             max(score) FILTER (state = 'COMPLETE') AS best_score,
             avg(score) FILTER (role = 'default') AS default_mean
-        FROM trials GROUP BY {CELL} ORDER BY {CELL}
+        FROM trials WHERE NOT superseded GROUP BY {CELL} ORDER BY {CELL}
     """,
     "failures": f"""
         SELECT {CELL}, trial_id, role, state, reason, attempts, exception, traceback, ended_at
