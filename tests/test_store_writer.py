@@ -258,3 +258,28 @@ def test_a_writer_killed_at_any_moment_loses_no_durable_row(tmp_path):
         assert len({row.trial_id for row in rows}) == len(rows)
         assert sorted(row.trial_id for row in read_rows(sweep, AttemptRow)) == [f"t{n}" for n in range(7)]
     assert any(name.startswith("compact-") for name in sweep.files.names(sweep.paths.table(CurveRow)))
+
+
+def test_a_trial_is_never_durable_before_its_curve(sweep, monkeypatch):
+    created, create = [], sweep.files.create
+
+    def refuse_curves(name, data):
+        if "/curves/" in name:
+            raise OSError(28, "No space left on device")
+        created.append(name)
+        create(name, data)
+
+    monkeypatch.setattr(sweep.files, "create", refuse_curves)
+    with claim(sweep) as lease:
+        created.clear()
+        writer = TableWriter(sweep, lease, flush_seconds=0.01)
+        writer.add(make_row(CurveRow))
+        ticket = writer.add(make_row(TrialRow))
+        time.sleep(0.5)
+        assert not [name for name in created if "/trials/" in name]
+        assert not writer.is_durable(ticket)
+        assert "No space left" in writer.trouble
+        monkeypatch.setattr(sweep.files, "create", create)
+        writer.close()
+        assert writer.is_durable(ticket)
+    assert len(read_rows(sweep, CurveRow)) == len(read_rows(sweep, TrialRow)) == 1
