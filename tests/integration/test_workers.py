@@ -28,26 +28,22 @@ seeds = {seeds}
 max_concurrent = 2
 """
 
-LATE_WORKER = """
-# Runs in every Python process: the second Ray worker to come up takes ten seconds longer.
+LATE_WORKERS = """
+# Runs in every Python process: all Ray workers but the first take eight seconds longer to come up.
 import os, sys, time
 
 if any("default_worker.py" in part for part in sys.orig_argv):
-    for name in ("first", "second"):
-        try:
-            os.close(os.open(os.path.join(os.path.dirname(__file__), name), os.O_CREAT | os.O_EXCL))
-        except FileExistsError:
-            continue
-        if name == "second":
-            time.sleep(10)
-        break
+    try:
+        os.close(os.open(os.path.join(os.path.dirname(__file__), "first"), os.O_CREAT | os.O_EXCL))
+    except FileExistsError:
+        time.sleep(8)
 """
 
 
 def test_a_worker_that_starts_late_still_gets_its_share(tmp_path: Path) -> None:
     """Tune's stock scheduler would give every trial to the first worker and end the one that is starting."""
     (tmp_path / "late").mkdir()
-    (tmp_path / "late" / "sitecustomize.py").write_text(LATE_WORKER)
+    (tmp_path / "late" / "sitecustomize.py").write_text(LATE_WORKERS)
     (tmp_path / "spec.toml").write_text(SPEC.format(backbone="sleepy", seeds=7))
     store = tmp_path / "store"
     answer = bocb(store, "run", "spec.toml", extra_path=str(tmp_path / "late"))
