@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 import torch
 from torch import nn
@@ -147,3 +152,20 @@ def test_a_path_that_leads_nowhere_is_refused(path: str, part: str) -> None:
 def test_networks_that_do_not_fit_are_named(info: BackboneInfo, shape: tuple[int, int, int], part: str) -> None:
     with pytest.raises(UserError, match=part):
         build(info, *shape)
+
+
+def test_own_code_may_import_timm_by_itself(tmp_path: Path) -> None:
+    """In a fresh process, where nothing has imported timm the careful way yet."""
+    (tmp_path / "my_networks.py").write_text(
+        "import timm\n\ndef wide(num_classes, in_chans):\n"
+        "    return timm.create_model('resnet10t', num_classes=num_classes, in_chans=in_chans)\n"
+    )
+    code = (
+        "from trainers.backbones import build_backbone, resolve_backbone\n"
+        "print(type(build_backbone(resolve_backbone('my_networks:wide'), classes=3, channels=1, image_size=32)))"
+    )
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), str(Path(__file__).parent.parent)])}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=100, check=False
+    )
+    assert "ResNet" in done.stdout, done.stderr

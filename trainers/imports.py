@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
+from types import ModuleType
 from typing import Any
 
 from search_spaces.errors import UserError, unknown_name
@@ -25,6 +26,17 @@ OWN_CODE_ERRORS = (
 """What a user's own code is likely to raise when it is looked at before a sweep starts."""
 
 
+def _import(name: str) -> ModuleType:
+    """Imports a module, also one that imports timm or torchvision where torchvision needs the work-around."""
+    try:
+        return importlib.import_module(name)
+    except RuntimeError as error:
+        if "operator torchvision::" not in str(error):
+            raise
+    importlib.import_module("trainers.timm_models")
+    return importlib.import_module(name)
+
+
 def load_callable(path: str, *, purpose: str) -> Callable[..., Any]:
     """The class or function at an import path.
 
@@ -42,7 +54,7 @@ def load_callable(path: str, *, purpose: str) -> Callable[..., Any]:
         # Deferred: importing timm takes seconds, and needs the work-around of that module.
         importlib.import_module("trainers.timm_models")
     try:
-        module = importlib.import_module(module_name)
+        module = _import(module_name)
     except ImportError as error:
         raise UserError(f"{purpose}: cannot import {module_name} ({error}); is it on the Python path?") from error
     except OWN_CODE_ERRORS as error:
