@@ -40,8 +40,7 @@ if any("default_worker.py" in part for part in sys.orig_argv):
 """
 
 
-def test_a_worker_that_starts_late_still_gets_its_share(tmp_path: Path) -> None:
-    """Tune's stock scheduler would give every trial to the first worker and end the one that is starting."""
+def test_workers_are_kept_and_all_slots_used_though_one_starts_late(tmp_path: Path) -> None:
     (tmp_path / "late").mkdir()
     (tmp_path / "late" / "sitecustomize.py").write_text(LATE_WORKERS)
     (tmp_path / "spec.toml").write_text(SPEC.format(backbone="sleepy", seeds=7))
