@@ -145,7 +145,7 @@ def _run(connection: duckdb.DuckDBPyConnection, sql: str) -> QueryResult:
             for batch in reader:
                 writer.write_batch(pa.RecordBatch.from_arrays(batch.columns, schema=schema))
                 rows += batch.num_rows
-    except BaseException:
+    except BaseException:  # whatever it was goes on; only the file must not stay
         file.close()
         raise
     return QueryResult(file, schema, rows)
