@@ -70,9 +70,10 @@ def run_sweep(plan: Plan, store: Store, options: RunOptions, progress: Progress)
     check_edit(version, plan)
     if not options.take_over:
         check_free(sweep)
-    if version is not None and _is_complete(plan, sweep, version, options):
+    finished = _finished_queue(plan, sweep, version, options)
+    if finished is not None:
         progress.say(f"{plan.spec.sweep.name} is complete: nothing to run")
-        return _exit_of(WorkQueue(plan, read_history(sweep, plan).ended), [], out_of_budget=False)
+        return _exit_of(finished, [], out_of_budget=False)
     prepare(private=options.address is None)
     # Deferred: Ray takes seconds to import, reads its environment then, and a complete sweep needs none of it.
     from orchestrator import cluster
@@ -86,12 +87,14 @@ def run_sweep(plan: Plan, store: Store, options: RunOptions, progress: Progress)
             return _run_claimed(plan, sweep, lease, options, progress, resources)
 
 
-def _is_complete(plan: Plan, sweep: SweepStore, version: SweepRow, options: RunOptions) -> bool:
-    """Whether the store already has every trial of the plan, and nothing has to be closed or recorded."""
+def _finished_queue(plan: Plan, sweep: SweepStore, version: SweepRow | None, options: RunOptions) -> WorkQueue | None:
+    """The plan's queue if the store already has all of it and nothing has to be closed or recorded, else None."""
+    if version is None or version.spec_sha256 != plan.spec.digest():
+        return None
     past = read_history(sweep, plan, options.retry)
-    is_same = version.spec_sha256 == plan.spec.digest()
     queue = WorkQueue(plan, past.ended)
-    return is_same and not past.unfinished and queue.is_finished and not queue.misplaced
+    is_done = queue.is_finished and not queue.misplaced and not past.unfinished
+    return queue if is_done else None
 
 
 def check_edit(version: SweepRow | None, plan: Plan) -> None:
