@@ -11,9 +11,15 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import psutil
+
+from orchestrator.store.reader import read_rows
+from orchestrator.store.schema import AttemptRow, CurveRow, SweepRow, TrialRow
+from orchestrator.store.store import open_store
+
+R = TypeVar("R", SweepRow, TrialRow, CurveRow, AttemptRow)
 
 ROOT = Path(__file__).parent.parent.parent
 RUN_SECONDS = 150
@@ -47,6 +53,12 @@ def rows(store: Path, sql: str) -> list[dict[str, Any]]:
     assert answer.returncode == 0, answer.stderr
     found: list[dict[str, Any]] = json.loads(answer.stdout)
     return found
+
+
+def recorded(store: Path, sweep: str, row_type: type[R]) -> list[R]:
+    """What a sweep has recorded so far: nothing while neither it nor its store is there yet."""
+    opened = open_store(str(store)).sweep(sweep)
+    return read_rows(opened, row_type) if opened.exists() else []
 
 
 @contextmanager
@@ -111,3 +123,9 @@ def wait_until(condition: Callable[[], bool], what: str, seconds: float = 90) ->
     while not condition():
         assert time.monotonic() < deadline, f"{what} took more than {seconds} s"
         time.sleep(0.1)
+
+
+def kill_a_worker(process: subprocess.Popen[str]) -> None:
+    """Kills one of the workers that train for a running command, as soon as there is one."""
+    wait_until(lambda: bool(workers_of(process)), "a worker")
+    workers_of(process)[0].kill()
