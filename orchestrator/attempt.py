@@ -7,50 +7,70 @@ import socket
 import time
 import traceback
 from collections.abc import Sequence
+from dataclasses import replace
 
-from orchestrator.checkpoints import Checkpoint, best_checkpoint, save_checkpoint
+from orchestrator.checkpoint_writer import CheckpointWriter
+from orchestrator.checkpoints import Checkpoint, best_checkpoint
 from orchestrator.messages import Ending, EndingKind, Report, Task
+from orchestrator.output_log import OutputLog
 from orchestrator.store.store import Store
+from search_spaces.errors import DataError
 from trainers.config import TrialConfig, config_digest
 from trainers.make import make_trainer
 from trainers.measurement import Measurement
+from trainers.memory import is_out_of_memory
 from trainers.trainer import Trainer
 
 
 class Attempt:
     """A running attempt. `step` never raises: whatever goes wrong is in the report."""
 
-    def __init__(self, task: Task) -> None:
+    def __init__(self, task: Task, node_id: str = "") -> None:
         self.task = task
+        self._node_id = node_id
         self._config = TrialConfig.from_json(task.config)
         self._store = Store(task.store).sweep(task.sweep)
+        self._log = OutputLog(
+            self._store.files, self._store.paths.log(task.trial_id, task.driver_epoch, task.attempt)
+        )
+        self._checkpoints = CheckpointWriter(self._store, driver_epoch=task.driver_epoch, attempt=task.attempt)
         self._trainer: Trainer | None = None
         self._history: list[Measurement] = []
         self._trouble: str | None = None
-        self._saved_epochs = 0
         self._restored_epochs = 0
         self._saved_at = time.monotonic()
 
     def step(self) -> Report:
         """Trains one epoch, after building or restoring the trial where that has not been done."""
+        with self._log.capturing():
+            report = self._guarded_step()
+        if report.ending is None:
+            return report
+        # A worker may wait long for its next attempt: this one's memory is not to be held meanwhile.
+        self._trainer = None
+        ending = replace(report.ending, log=self._log.text())
+        self._log.remove()
+        return replace(report, ending=ending)
+
+    def park(self) -> int:
+        """Saves the trial as it is now; returns the epochs that are saved."""
+        saved = max(self._checkpoints.wait(), self._restored_epochs)
+        if self._trainer is not None and len(self._history) > saved:
+            self._save(self._trainer)
+            saved = max(self._checkpoints.wait(), saved)
+        self._checkpoints.close()
+        return saved
+
+    def _guarded_step(self) -> Report:
         try:
-            return self._advance()
+            report = self._advance()
+            if report.ending is not None:
+                self._checkpoints.close()
         # The one place where a worker's failure becomes a record: Tune would drop the worker otherwise, and the
         # user's own code can raise anything.
         except Exception as error:  # noqa: BLE001
-            ending = Ending(
-                kind=EndingKind.RAISED,
-                exception=type(error).__name__,
-                message=str(error),
-                traceback=traceback.format_exc(),
-            )
-            return self._report((), ending)
-
-    def park(self) -> int:
-        """Saves the trial as it is now; returns the epochs it has."""
-        if self._trainer is not None and len(self._history) > self._saved_epochs:
-            self._save(self._trainer)
-        return len(self._history)
+            return self._report((), _failure(error))
+        return report
 
     def _advance(self) -> Report:
         is_first = self._trainer is None
@@ -73,7 +93,7 @@ class Attempt:
             try:
                 trainer.restore(saved.state)
                 self._history = list(saved.history)
-                self._saved_epochs = self._restored_epochs = saved.epochs
+                self._restored_epochs = saved.epochs
             except (ValueError, RuntimeError) as error:
                 # Other data, or another layout of the network's weights: the trial starts anew.
                 self._trouble = f"its checkpoint of epoch {saved.epochs} cannot be used: {error}"
@@ -89,20 +109,19 @@ class Attempt:
         return Ending(kind=EndingKind.FINISHED, test_top1=trainer.evaluate_test(), peak_memory=trainer.peak_memory())
 
     def _save(self, trainer: Trainer) -> None:
-        checkpoint = Checkpoint(
-            trial_id=self.task.trial_id,
-            config_sha256=config_digest(self._config),
-            history=tuple(self._history),
-            state=trainer.state(),
-        )
-        try:
-            save_checkpoint(self._store, checkpoint, driver_epoch=self.task.driver_epoch, attempt=self.task.attempt)
-        except OSError as error:
-            # Training goes on, and the next epoch tries again.
-            self._trouble = f"no checkpoint can be written: {error}"
-            return
-        self._trouble = None
-        self._saved_epochs = checkpoint.epochs
+        """Copies the trial's state and has it written while training goes on."""
+        state, history = trainer.snapshot(), tuple(self._history)
+
+        def make() -> Checkpoint:
+            self._log.publish()
+            return Checkpoint(
+                trial_id=self.task.trial_id,
+                config_sha256=config_digest(self._config),
+                history=history,
+                state=state(),
+            )
+
+        self._checkpoints.save(make)
         self._saved_at = time.monotonic()
 
     def _report(self, measurements: Sequence[Measurement], ending: Ending | None) -> Report:
@@ -111,9 +130,20 @@ class Attempt:
             attempt=self.task.attempt,
             measurements=tuple(measurements),
             node=socket.gethostname(),
+            node_id=self._node_id,
             pid=os.getpid(),
             resolved=self._trainer.resolved if self._trainer else None,
             restored_epochs=self._restored_epochs,
             ending=ending,
-            trouble=self._trouble,
+            trouble=self._checkpoints.trouble or self._trouble,
         )
+
+
+def _failure(error: Exception) -> Ending:
+    """What was raised, and what kind of failure that is."""
+    kind = EndingKind.RAISED
+    if is_out_of_memory(error):
+        kind = EndingKind.OUT_OF_MEMORY
+    elif isinstance(error, DataError):
+        kind = EndingKind.BAD_DATA
+    return Ending(kind=kind, exception=type(error).__name__, message=str(error), traceback=traceback.format_exc())

@@ -1,8 +1,7 @@
 """Checkpoints of running trials: one file per attempt, replaced in place, never a pickle.
 
-A file is a line of JSON (what the driver needs to know, digests included) followed by the trainer's own state. It
-carries the measurements so far: after a restore they are reported again, so that a store which lost its newest rows
-gets them back.
+A file is a line with a digest of all that follows, a line of JSON, and the trainer's own state. The JSON carries the
+measurements so far: after a restore they are reported again, so that a store that lost its newest rows regains them.
 """
 
 from __future__ import annotations
@@ -13,10 +12,12 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 
 from orchestrator.messages import measurements_from
+from orchestrator.output_log import readable
+from orchestrator.store.paths import is_checkpoint
 from orchestrator.store.store import SweepStore
 from trainers.measurement import Measurement
 
-_MAGIC = "bocb checkpoint 1"
+_MAGIC = b"bocb checkpoint 2 "
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,13 +39,12 @@ class Checkpoint:
 def encode(checkpoint: Checkpoint) -> bytes:
     """The bytes of a checkpoint file."""
     header = {
-        "magic": _MAGIC,
         "trial_id": checkpoint.trial_id,
         "config_sha256": checkpoint.config_sha256,
         "history": [asdict(measurement) for measurement in checkpoint.history],
-        "state_sha256": hashlib.sha256(checkpoint.state).hexdigest(),
     }
-    return json.dumps(header).encode() + b"\n" + checkpoint.state
+    body = json.dumps(header).encode() + b"\n" + checkpoint.state
+    return _MAGIC + hashlib.sha256(body).hexdigest().encode() + b"\n" + body
 
 
 def decode(content: bytes) -> Checkpoint:
@@ -53,12 +53,13 @@ def decode(content: bytes) -> Checkpoint:
     Raises:
         ValueError: The bytes are not a whole, unchanged checkpoint.
     """
-    line, separator, state = content.partition(b"\n")
-    header = json.loads(line) if separator else None
-    if not isinstance(header, dict) or header.get("magic") != _MAGIC:
-        raise ValueError("not a checkpoint")
-    if header["state_sha256"] != hashlib.sha256(state).hexdigest():
-        raise ValueError("the checkpoint's state is damaged")
+    first, _, body = content.partition(b"\n")
+    if not first.startswith(_MAGIC):
+        raise ValueError("not a checkpoint of this version")
+    if first.removeprefix(_MAGIC) != hashlib.sha256(body).hexdigest().encode():
+        raise ValueError("the checkpoint is damaged: its digest does not fit")
+    line, _, state = body.partition(b"\n")
+    header = json.loads(line)
     return Checkpoint(
         trial_id=header["trial_id"],
         config_sha256=header["config_sha256"],
@@ -82,10 +83,18 @@ def best_checkpoint(sweep: SweepStore, trial_id: str, config_sha256: str) -> Che
 
 
 def delete_checkpoints(sweep: SweepStore, trial_id: str) -> None:
-    """Removes every checkpoint of a trial."""
-    for name in _names(sweep, trial_id):
-        sweep.files.delete(name)
+    """Removes every checkpoint of a trial, and what its attempts printed: that is in the store by then."""
+    for name in sweep.files.names(sweep.paths.checkpoints(trial_id)):
+        sweep.files.delete(f"{sweep.paths.checkpoints(trial_id)}/{name}")
     sweep.files.delete_empty_folder(sweep.paths.checkpoints(trial_id))
+
+
+def read_log(sweep: SweepStore, trial_id: str, driver_epoch: int, attempt: int) -> str | None:
+    """What a running or lost attempt left of its output, or None."""
+    try:
+        return readable(sweep.files.read(sweep.paths.log(trial_id, driver_epoch, attempt)))
+    except OSError:
+        return None  # it printed nothing, or the store is out of reach: no reason to lose the attempt's row
 
 
 def trials_with_checkpoints(sweep: SweepStore) -> list[str]:
@@ -103,4 +112,4 @@ def _readable(sweep: SweepStore, trial_id: str) -> Iterator[Checkpoint]:
 
 def _names(sweep: SweepStore, trial_id: str) -> list[str]:
     folder = sweep.paths.checkpoints(trial_id)
-    return [f"{folder}/{name}" for name in sweep.files.names(folder)]
+    return [f"{folder}/{name}" for name in sweep.files.names(folder) if is_checkpoint(name)]

@@ -334,12 +334,13 @@ def _kinds(retry: str | None) -> tuple[str, ...]:
     Raises:
         UsageError: One of them is no kind.
     """
-    from orchestrator.history import FAILURE_KINDS
+    from orchestrator.outcomes import FAILURE_KINDS, RETRY_ALL
 
     kinds = tuple(kind.strip() for kind in (retry or "").split(",") if kind.strip())
     for kind in kinds:
-        if kind not in FAILURE_KINDS:
-            raise UsageError(f"--retry {kind} is no kind of failure; known: {', '.join(FAILURE_KINDS)}")
+        if kind not in (RETRY_ALL, *FAILURE_KINDS):
+            known = ", ".join((RETRY_ALL, *FAILURE_KINDS))
+            raise UsageError(f"--retry {kind} is no kind of failure; known: {known}")
     return kinds
 
 

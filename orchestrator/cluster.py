@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import socket
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from orchestrator.errors import ClusterError, UsageError
+from orchestrator.outcomes import Loss
 from orchestrator.spec import ResourcesSection, Spec
 from orchestrator.store.files import Files
 from orchestrator.store.store import SweepStore
@@ -21,6 +23,8 @@ from trainers.config import Precision
 
 CONNECT_SECONDS = 5.0
 NODE_SECONDS = 120.0
+DEATH_SECONDS = 40.0
+"""How long Ray may take to find out that a node is no more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +99,44 @@ def summary() -> str:
 def _nodes() -> list[dict[str, float]]:
     """Resources of the nodes that are alive."""
     return [node["Resources"] for node in ray.nodes() if node["Alive"]]
+
+
+def draining_nodes() -> set[str]:
+    """Ids of nodes that have been told to go away soon: a preemption notice, or a scale-down."""
+    # Ray has no public call for this; it is the one that Ray Serve moves its replicas by.
+    client: Any = ray._private.worker.global_worker.gcs_client  # type: ignore[attr-defined]
+    return set(client.get_draining_nodes())
+
+
+def cause_of_death(worker: Any) -> tuple[Loss, str]:
+    """Why a worker is no more, as far as Ray knows, and a few words about it.
+
+    Asks the dead: Ray answers for it, at once if it saw the process end, and only after some missed health checks
+    where a whole node has vanished.
+    """
+    if worker is None:
+        return Loss.WORKER, "it never came up"
+    deadline = time.monotonic() + DEATH_SECONDS
+    while time.monotonic() < deadline:
+        try:
+            ray.get(worker.__ray_ready__.remote(), timeout=DEATH_SECONDS)
+        except (ray.exceptions.ActorUnavailableError, ray.exceptions.GetTimeoutError):
+            time.sleep(0.5)
+        except ray.exceptions.RayActorError as error:
+            return _classified(error)
+        else:
+            break
+    return Loss.NODE, "out of reach"
+
+
+def _classified(error: ray.exceptions.RayActorError) -> tuple[Loss, str]:
+    if error.preempted:
+        return Loss.PREEMPTED, ""
+    # The exception's class is the same for a process and for a node; only its text tells them apart.
+    text = str(error)
+    if "node has died" in text or "node was terminated" in text:
+        return Loss.NODE, ""
+    return Loss.WORKER, "the node was low on memory" if "running low on memory" in text else ""
 
 
 def check_store_is_shared(store: SweepStore) -> None:

@@ -7,15 +7,16 @@ rows and a verdict, and the only one that closes a trial.
 from __future__ import annotations
 
 import threading
-from collections import Counter, defaultdict
-from collections.abc import Sequence
+import time
+from collections import defaultdict
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
-from orchestrator.checkpoints import delete_checkpoints, trials_with_checkpoints
+from orchestrator.checkpoints import delete_checkpoints, read_log, trials_with_checkpoints
 from orchestrator.clock import utc_now
 from orchestrator.history import History
-from orchestrator.messages import Ending, EndingKind, Report, Task
-from orchestrator.outcomes import Outcome, State, Verdict, judge, judge_loss
+from orchestrator.messages import Ending, Report, Task
+from orchestrator.outcomes import Loss, Outcome, State, TrialRecord, Verdict, judge, judge_loss
 from orchestrator.plan import Plan, PlannedTrial, Role, cell_key
 from orchestrator.store.lease import Lease
 from orchestrator.store.schema import TrialRow
@@ -24,6 +25,9 @@ from orchestrator.store.writer import TableWriter
 from orchestrator.studies import Pruning
 from orchestrator.trial_rows import RunningAttempt, curve_rows, ended_row, score_part, started_row, trial_row
 from orchestrator.work_queue import WorkQueue
+
+ATTENTIVE_SECONDS = 5.0
+"""A longer pause between two ticks is the driver's own: it was stopped, or waited for the store."""
 
 
 class Driver:
@@ -54,9 +58,9 @@ class Driver:
         self._store = store
         self._lease = lease
         self._writer = writer
-        self._attempts = Counter(past.attempts)
-        self._errors = Counter(past.errors)
-        self._lost_in_a_row: Counter[str] = Counter()
+        self._records = defaultdict(TrialRecord, past.records)
+        self._ticked_at = time.monotonic()
+        self._attended_seconds = 0.0
         self._curves = defaultdict(list, past.tune_curves)
         self._pruning: dict[str, Pruning] = {}
         self._warm_backbone: str | None = None
@@ -105,8 +109,9 @@ class Driver:
         trial = self.queue.take(self._warm_backbone)
         if trial is None:
             return None
-        self._attempts[trial.trial_id] += 1
-        task = self._task(trial, self._attempts[trial.trial_id])
+        record = self._records[trial.trial_id]
+        record.attempts += 1
+        task = self._task(trial, record)
         self.running[trial.trial_id] = RunningAttempt(trial=trial, task=task)
         return task
 
@@ -114,17 +119,20 @@ class Driver:
         """A worker begins with a task."""
         running = self.running[task.trial_id]
         running.started_at = utc_now()
+        running.heard_at = self._attended_seconds
         self._writer.add(started_row(self.plan, running))
 
     def on_report(self, report: Report) -> bool:
         """Records a report; returns whether the trial should go on."""
         running = self.running[report.trial_id]
+        running.heard_at = self._attended_seconds
         running.resolved, running.node, running.pid = report.resolved, report.node, report.pid
+        running.node_id = report.node_id
         self.trouble = report.trouble and f"{report.trial_id}: {report.trouble}"
         running.ending, running.restored_epochs = report.ending, report.restored_epochs
         running.history += report.measurements
         if len(running.history) > report.restored_epochs:
-            self._lost_in_a_row[report.trial_id] = 0
+            self._records[report.trial_id].lost_in_a_row = 0
         for row in curve_rows(self.plan, running, report):
             self._writer.add(row)
         if report.ending is not None:
@@ -134,19 +142,40 @@ class Driver:
             reason = f"pruned after {len(running.history)} epochs"
             self._close(running, Verdict(outcome=State.PRUNED, state=State.PRUNED, reason=reason))
             return False
-        return not self.stopping.is_set()
+        return not (self.stopping.is_set() or running.must_leave)
+
+    def tick(self) -> None:
+        """Lets time go on for what must not stay silent; called several times a second."""
+        now = time.monotonic()
+        self._attended_seconds += min(now - self._ticked_at, ATTENTIVE_SECONDS)
+        self._ticked_at = now
+
+    def silent(self) -> list[Task]:
+        """Attempts whose workers have said nothing for `resources.hang_seconds`."""
+        limit = self.plan.spec.resources.hang_seconds
+        return [
+            running.task
+            for running in self.running.values()
+            if running.heard_at is not None and self._attended_seconds - running.heard_at > limit
+        ]
+
+    def leave(self, node_ids: Collection[str]) -> None:
+        """Has the trials on nodes that are about to be taken away parked after their epoch."""
+        for running in self.running.values():
+            running.must_leave = running.must_leave or running.node_id in node_ids
 
     def on_parked(self, trial_id: str, epochs: int) -> None:
-        """A trial was stopped with its state saved; it goes on in a later run."""
+        """A trial was stopped with its state saved; it goes on later, or in a later run."""
         running = self.running[trial_id]
-        reason = f"stopped after {epochs} of {self.plan.spec.training.epochs} epochs"
+        why = "its node is being taken away; saved" if running.must_leave else "stopped"
+        reason = f"{why} after {epochs} of {self.plan.spec.training.epochs} epochs"
         self._close(running, Verdict(outcome=Outcome.STOPPED, state=None, reason=reason))
 
-    def on_loss(self, trial_id: str, reason: str, *, preempted: bool = False) -> None:
-        """The worker of a trial died, or never came up; a preempted one is not counted."""
-        running = self.running[trial_id]
-        self._lost_in_a_row[trial_id] += not preempted
-        self._close(running, judge_loss(reason, self._lost_in_a_row[trial_id]))
+    def on_loss(self, trial_id: str, loss: Loss, detail: str = "") -> None:
+        """The worker of a trial died, never came up, or was killed because it hung."""
+        running, record = self.running[trial_id], self._records[trial_id]
+        record.lost_in_a_row += loss is Loss.WORKER
+        self._close(running, judge_loss(loss, record, detail))
 
     def forget_checkpoints(self) -> None:
         """Deletes the checkpoints of trials whose end is safely in the store."""
@@ -155,12 +184,13 @@ class Driver:
             delete_checkpoints(self._store, trial_id)
         self._ended_checkpoints = self._ended_checkpoints[len(durable) :]
 
-    def _task(self, trial: PlannedTrial, attempt: int) -> Task:
+    def _task(self, trial: PlannedTrial, record: TrialRecord) -> Task:
+        config = replace(self.plan.config_of(trial), micro_batch=record.micro_batch)
         return Task(
             trial_id=trial.trial_id,
-            attempt=attempt,
+            attempt=record.attempts,
             driver_epoch=self._lease.driver_epoch,
-            config=self.plan.config_of(trial).to_json(),
+            config=config.to_json(),
             store=self._store.files.root,
             sweep=self._store.name,
             checkpoint_seconds=self.plan.spec.checkpoints.interval_seconds,
@@ -175,33 +205,36 @@ class Driver:
         return state == State.COMPLETE and (keep == "all" or (keep == "confirm" and role == Role.CONFIRM))
 
     def _judge(self, running: RunningAttempt, ending: Ending) -> Verdict:
-        resolved, trial_id = running.resolved, running.trial.trial_id
+        resolved = running.resolved
         part = score_part(self.plan, running.trial)
         samples = 1 if resolved is None else resolved.test_samples if part == "test" else resolved.validation_samples
-        verdict = judge(
+        return judge(
             ending,
             running.history,
             resolved,
+            self._records[running.trial.trial_id],
             rule=self.plan.spec.training.score,
             scored_samples=samples,
-            errors_before=self._errors[trial_id],
+            batch_size=self.plan.spec.training.batch_size,
         )
-        self._errors[trial_id] += ending.kind is EndingKind.RAISED
-        return verdict
 
     def _close(self, running: RunningAttempt, verdict: Verdict) -> None:
         """The one place where an attempt ends: its row is written, and its trial is closed or queued again."""
         trial = running.trial
         del self.running[trial.trial_id]
         self._pruning.pop(trial.trial_id, None)
-        ended_attempt = ended_row(self.plan, running, verdict)
+        record = self._records[trial.trial_id]
+        log = running.ending.log if running.ending else self._log_of(running.task)
+        ended_attempt = ended_row(self.plan, running, verdict, log=log, micro_batch=record.micro_batch)
         self._writer.add(ended_attempt)
         self._warm_backbone = trial.cell.backbone.name
         self._gpu_seconds += ended_attempt.gpu_seconds or 0.0
+        micro_batch = record.micro_batch
+        record.note(verdict.outcome, micro_batch, self.plan.spec.training.batch_size)
         if verdict.state is None:
             self.queue.put_back(trial)
             return
-        row = trial_row(self.plan, running, verdict)
+        row = trial_row(self.plan, running, verdict, micro_batch=micro_batch)
         ticket = self._writer.add(row)
         self.queue.close(row)
         self._rank(row)
@@ -210,6 +243,10 @@ class Driver:
             self._curves[trial.cell.key].append([measurement.val_top1 for measurement in running.history])
         if not self._keeps(trial.role, verdict.state):
             self._ended_checkpoints.append((trial.trial_id, ticket))
+
+    def _log_of(self, task: Task) -> str | None:
+        """What an attempt whose worker has not handed it over had printed."""
+        return read_log(self._store, task.trial_id, task.driver_epoch, task.attempt)
 
     def _mark(self, misplaced: Sequence[TrialRow]) -> None:
         """Says of confirm trials whether their setting is still among the best of its cell."""

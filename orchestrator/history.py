@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Collection
+from collections import defaultdict
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
+from orchestrator.checkpoints import read_log
 from orchestrator.clock import utc_now
-from orchestrator.outcomes import Outcome, State
+from orchestrator.outcomes import RETRY_ALL, Outcome, State, TrialRecord
 from orchestrator.plan import Plan, Role, cell_key
 from orchestrator.store.reader import read_rows
 from orchestrator.store.schema import AttemptRow, CurveRow, SweepRow, TrialRow
 from orchestrator.store.store import SweepStore
-
-RETRY_ALL = "all"
-FAILURE_KINDS = (RETRY_ALL, "error", "lost")
-"""What `--retry` accepts: every kind, code or data that raised, workers that kept dying."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,10 +23,8 @@ class History:
     """The newest version of the spec that was run."""
     ended: tuple[TrialRow, ...]
     """Trials that ended and are not to be retried."""
-    attempts: Counter[str]
-    """Attempts so far by trial."""
-    errors: Counter[str]
-    """Attempts that raised since the trial last ended, by trial."""
+    records: Mapping[str, TrialRecord]
+    """What each trial's attempts so far leave to the next one."""
     unfinished: tuple[AttemptRow, ...]
     """Attempts that a dead driver left running."""
     tune_curves: dict[str, list[list[float]]]
@@ -63,37 +58,34 @@ def read_history(store: SweepStore, plan: Plan, retry: Collection[str] = ()) -> 
     return History(
         version=newest_version(store),
         ended=tuple(row for row in rows if row.trial_id not in retried),
-        attempts=Counter({trial: max(a.attempt for a in own) for trial, own in _by_trial(attempts).items()}),
-        errors=Counter({trial: _errors_since_end(own) for trial, own in _by_trial(attempts).items()}),
+        records=_records(attempts, plan.spec.training.batch_size),
         unfinished=tuple(row for row in attempts if row.outcome == Outcome.RUNNING),
         tune_curves=_tune_curves(store, plan, rows),
         gpu_seconds=sum(row.gpu_seconds or 0.0 for row in attempts),
     )
 
 
-def lost_attempts(history: History, driver_epoch: int) -> list[AttemptRow]:
+def lost_attempts(store: SweepStore, history: History, driver_epoch: int) -> list[AttemptRow]:
     """The rows that close what a dead driver left running."""
     return [
-        replace(row, outcome=Outcome.LOST, reason="its driver died", ended_at=utc_now(), driver_epoch=driver_epoch)
+        replace(
+            row,
+            outcome=Outcome.LOST,
+            reason="its driver died",
+            ended_at=utc_now(),
+            driver_epoch=driver_epoch,
+            log=read_log(store, row.trial_id, row.driver_epoch, row.attempt),
+        )
         for row in history.unfinished
     ]
 
 
-def _by_trial(attempts: list[AttemptRow]) -> dict[str, list[AttemptRow]]:
-    found: dict[str, list[AttemptRow]] = defaultdict(list)
+def _records(attempts: list[AttemptRow], batch_size: int) -> dict[str, TrialRecord]:
+    records: dict[str, TrialRecord] = defaultdict(TrialRecord)
     for row in sorted(attempts, key=lambda row: row.attempt):
-        found[row.trial_id].append(row)
-    return found
-
-
-def _errors_since_end(attempts: list[AttemptRow]) -> int:
-    count = 0
-    for row in attempts:
-        if row.outcome == Outcome.ERROR:
-            count += 1
-        elif row.outcome in list(State):
-            count = 0
-    return count
+        records[row.trial_id].attempts = row.attempt
+        records[row.trial_id].note(row.outcome, row.micro_batch, batch_size)
+    return records
 
 
 def _tune_curves(store: SweepStore, plan: Plan, rows: list[TrialRow]) -> dict[str, list[list[float]]]:

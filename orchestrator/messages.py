@@ -50,6 +50,9 @@ class EndingKind(StrEnum):
     """A loss became infinite or NaN."""
     RAISED = "raised"
     """The trial's code raised."""
+    BAD_DATA = "bad data"
+    """A file of the data set could not be read."""
+    OUT_OF_MEMORY = "out of memory"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +65,8 @@ class Ending:
     exception: str | None = None
     message: str | None = None
     traceback: str | None = None
+    log: str | None = None
+    """What the attempt printed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +81,9 @@ class Report:
     attempt: int
     measurements: tuple[Measurement, ...]
     node: str
+    """Host name."""
+    node_id: str
+    """What Ray calls the node."""
     pid: int
     resolved: Resolved | None
     """What was built; None only if building it raised."""

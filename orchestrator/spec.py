@@ -166,6 +166,8 @@ class ResourcesSection(Section):
     cpus_per_trial: Positive = 1
     max_concurrent: Positive | None = None
     max_gpu_hours: Annotated[float, Field(gt=0)] | Annotated[int, Field(gt=0)] | None = None
+    hang_seconds: Annotated[float, Field(gt=0)] | Annotated[int, Field(gt=0)] = 3600
+    """A trial that says nothing for so long is killed; it must be above the longest epoch."""
 
     @model_validator(mode="after")
     def _packable(self) -> ResourcesSection:

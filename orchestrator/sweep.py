@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from orchestrator.cluster import TrialResources
 
 TICK_SECONDS = 0.5
+FLUSH_SECONDS = 120.0
+"""How long the last rows of a run may take to become durable."""
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """Ctrl-C, a polite end, and a terminal that was closed."""
 STALE_SECONDS = 3600.0
@@ -119,7 +121,7 @@ def _run_claimed(
     past = read_history(sweep, plan, options.retry)
     check_edit(past.version, plan)  # again: another driver may have run until the claim
     with TableWriter(sweep, lease) as writer:
-        opening: list[Row] = [*_new_version(plan, past, lease), *lost_attempts(past, lease.driver_epoch)]
+        opening: list[Row] = [*_new_version(plan, past, lease), *lost_attempts(sweep, past, lease.driver_epoch)]
         for row in opening:
             writer.add(row)
         writer.flush()
@@ -165,14 +167,16 @@ def _drive(
     from orchestrator.tune_adapters import run_tune
 
     def tick() -> None:
+        driver.tick()
         driver.slots = cluster.slots(driver.plan.spec.resources, resources)
-        writer.check()
-        trouble = writer.trouble
+        driver.leave(cluster.draining_nodes())
+        _wait_for_store(driver, writer, progress)
+        trouble = None
         try:
             driver.forget_checkpoints()
             _obey(stop_requested(sweep, driver.driver_epoch), driver)
         except OSError as error:
-            trouble = trouble or f"the store cannot be reached: {error}"
+            trouble = f"the store cannot be reached: {error}"
         progress.update(driver, trouble)
 
     # Signals last: Ray sets a handler of its own when it starts.
@@ -183,9 +187,21 @@ def _drive(
         except ClusterError:
             writer.check()  # Tune wraps what its callbacks raise: the writer knows better what went wrong
             raise
-    writer.flush()
+    writer.flush(FLUSH_SECONDS)
     driver.forget_checkpoints()
     return signals
+
+
+def _wait_for_store(driver: Driver, writer: TableWriter, progress: Progress) -> None:
+    """Returns when rows can be written, or the sweep is to be stopped.
+
+    Meanwhile no report is taken, so that every trial waits after its running epoch and memory stays bounded.
+    """
+    writer.check()
+    while writer.trouble is not None and not driver.stopping.is_set():
+        progress.update(driver, writer.trouble)
+        time.sleep(TICK_SECONDS)
+        writer.check()
 
 
 def _obey(request: StopRequest | None, driver: Driver) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import ray
 from ray import tune
 
 from orchestrator.attempt import Attempt
@@ -28,7 +29,7 @@ class TrialWorker(tune.Trainable):
 
     def setup(self, config: dict[str, Any]) -> None:
         """Takes its first task; building it waits for the first step."""
-        self._attempt = Attempt(Task.from_json(config[TASK]))
+        self._attempt = Attempt(Task.from_json(config[TASK]), ray.get_runtime_context().get_node_id())
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Takes another task on the same process."""

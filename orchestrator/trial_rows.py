@@ -36,7 +36,12 @@ class RunningAttempt:
     resolved: Resolved | None = None
     ending: Ending | None = None
     node: str | None = None
+    node_id: str | None = None
     pid: int | None = None
+    heard_at: float | None = None
+    """When its worker last said something, on the driver's clock of attention; None until it has begun."""
+    must_leave: bool = False
+    """Whether its node is about to be taken away."""
 
 
 def curve_rows(plan: Plan, attempt: RunningAttempt, report: Report) -> list[CurveRow]:
@@ -83,8 +88,18 @@ def history_digest(history: Sequence[Measurement]) -> str:
     return hashlib.sha256(json.dumps(exact, sort_keys=True).encode()).hexdigest()
 
 
-def ended_row(plan: Plan, attempt: RunningAttempt, verdict: Verdict) -> AttemptRow:
-    """The row of an attempt's end."""
+def ended_row(
+    plan: Plan, attempt: RunningAttempt, verdict: Verdict, *, log: str | None, micro_batch: int | None
+) -> AttemptRow:
+    """The row of an attempt's end.
+
+    Args:
+        plan: The plan.
+        attempt: The attempt.
+        verdict: What followed from its end.
+        log: What it printed.
+        micro_batch: Images per forward and backward pass; None for the whole batch.
+    """
     ending = attempt.ending
     return AttemptRow(
         sweep=plan.spec.sweep.name,
@@ -102,11 +117,19 @@ def ended_row(plan: Plan, attempt: RunningAttempt, verdict: Verdict) -> AttemptR
         gpu_seconds=_gpu_seconds(plan, attempt),
         started_at=attempt.started_at,
         ended_at=utc_now(),
+        micro_batch=micro_batch,
+        log=log,
     )
 
 
-def trial_row(plan: Plan, attempt: RunningAttempt, verdict: Verdict) -> TrialRow:
+def trial_row(plan: Plan, attempt: RunningAttempt, verdict: Verdict, *, micro_batch: int | None = None) -> TrialRow:
     """The row of a trial that ended.
+
+    Args:
+        plan: The plan.
+        attempt: Its last attempt.
+        verdict: What followed from the attempt's end.
+        micro_batch: Images per forward and backward pass; None for the whole batch.
 
     Raises:
         ValueError: The verdict does not end the trial.
@@ -142,6 +165,7 @@ def trial_row(plan: Plan, attempt: RunningAttempt, verdict: Verdict) -> TrialRow
         code_version=code_version(),
         recipe_sha256=recipe_digest(trial.cell.recipe),
         repeats=trial.repeats,
+        micro_batch=micro_batch,
         **_hyperparameters(attempt.resolved.hp if attempt.resolved else trial.hp),
         **_curve_facts(attempt, is_result=verdict.state is not State.FAIL),
         **_resolved_facts(attempt.resolved),

@@ -19,10 +19,11 @@ from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
-from orchestrator.cluster import TrialResources
+from orchestrator.cluster import TrialResources, cause_of_death
 from orchestrator.driver import Driver
 from orchestrator.errors import BocbError, ClusterError
 from orchestrator.messages import Report, Task
+from orchestrator.outcomes import Loss
 from orchestrator.trial import CPUS, GPUS, REPORT, TASK, TrialWorker
 
 PARK_SECONDS = 120
@@ -152,7 +153,7 @@ class SweepScheduler(_Transient, FIFOScheduler):
             actor: Any = trial.temporary_state.ray_actor
             epochs = ray.get(actor.park.remote(), timeout=PARK_SECONDS)
         except (ray.exceptions.RayError, OSError) as error:
-            self._driver.on_loss(report.trial_id, f"not saved while stopping: {type(error).__name__}")
+            self._driver.on_loss(report.trial_id, Loss.WORKER, f"not saved while stopping: {type(error).__name__}")
         else:
             self._driver.on_parked(report.trial_id, int(epochs))
 
@@ -163,13 +164,22 @@ class SweepCallback(_Transient, Callback):
     def __init__(self, driver: Driver, on_tick: Callable[[], None]) -> None:
         self._driver = driver
         self._on_tick = on_tick
+        self._workers: dict[str, Any] = {}
+        """Per Tune trial, its worker: Tune forgets it before it says that the worker has died."""
+        self._hung: set[str] = set()
 
     def on_step_end(self, iteration: int, trials: list[Trial], **info: Any) -> None:
         """Some ten times a second."""
         self._on_tick()
+        silent = {task.to_json() for task in self._driver.silent()}
+        for trial in trials if silent else ():
+            if trial.config[TASK] in silent and trial.trial_id not in self._hung:
+                self._hung.add(trial.trial_id)
+                ray.kill(self._workers[trial.trial_id])
 
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """A worker begins with a task."""
+        self._workers[trial.trial_id] = trial.temporary_state.ray_actor
         self._driver.on_start(_task_of(trial))
 
     def on_trial_result(
@@ -187,27 +197,22 @@ class SweepCallback(_Transient, Callback):
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """A worker died: `step` itself never raises."""
-        task = _task_of(trial)
-        if self._driver.has(task):
-            preempted = _was_preempted(trial)
-            reason = "preempted" if preempted else "worker died"
-            self._driver.on_loss(task.trial_id, reason, preempted=preempted)
+        task, worker = _task_of(trial), self._workers.pop(trial.trial_id, None)
+        if not self._driver.has(task):
+            return
+        if trial.trial_id in self._hung:
+            self._hung.discard(trial.trial_id)
+            self._driver.on_loss(task.trial_id, Loss.HANG, "it said nothing for too long")
+        else:
+            self._driver.on_loss(task.trial_id, *cause_of_death(worker))
 
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """A trial that Tune removed before it reported goes back to the queue."""
         task = _task_of(trial)
+        self._workers.pop(trial.trial_id, None)
         if self._driver.has(task):
             self._driver.on_parked(task.trial_id, 0)
 
 
 def _task_of(trial: Trial) -> Task:
     return Task.from_json(trial.config[TASK])
-
-
-def _was_preempted(trial: Trial) -> bool:
-    """Whether the worker's node was taken away.
-
-    Tune does not count the death of a preempted worker as a failure, which is how it can be told here: its pickled
-    error is not where `get_pickled_error` looks at this moment, and we load no pickle from a file.
-    """
-    return bool(trial.run_metadata.num_failures == 0)

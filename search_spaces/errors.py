@@ -10,6 +10,10 @@ class UserError(Exception):
     """What was wrong, the value received, what is accepted, and the next step, in one sentence."""
 
 
+class DataError(UserError):
+    """A file of a data set is missing, damaged or holds something else."""
+
+
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> UserError:
     """The error for a name that is not in a catalogue; close names come first.
 

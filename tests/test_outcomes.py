@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import pytest
 
 from orchestrator.messages import Ending, EndingKind, Report
-from orchestrator.outcomes import ERROR_ATTEMPTS, LOST_ATTEMPTS, State, Verdict, judge, judge_loss
+from orchestrator.outcomes import ERROR_ATTEMPTS, LOST_ATTEMPTS, Loss, State, TrialRecord, Verdict, judge, judge_loss
 from tests.planned_sweeps import history_of
 from trainers.measurement import ScoreRule
 from trainers.trainer import ParameterGroup, Resolved
@@ -28,16 +29,26 @@ RESOLVED = Resolved(
 )
 
 
-def verdict(kind: EndingKind, accuracy: float = 0.5, errors_before: int = 0) -> Verdict:
-    ending = Ending(kind=kind, exception="ValueError", message="oh")
+def verdict(kind: EndingKind, accuracy: float = 0.5, record: TrialRecord | None = None) -> Verdict:
     return judge(
-        ending,
+        Ending(kind=kind, exception="ValueError", message="oh"),
         history_of(accuracy, 3),
         RESOLVED,
+        record or TrialRecord(),
         rule=ScoreRule.FINAL,
         scored_samples=100,
-        errors_before=errors_before,
+        batch_size=32,
     )
+
+
+def until_it_ends(judged: Callable[[TrialRecord], Verdict]) -> list[Verdict]:
+    """The verdicts on attempts that all end alike, up to the one that ends the trial."""
+    record, found = TrialRecord(), list[Verdict]()
+    while not found or found[-1].state is None:
+        found.append(judged(record))
+        record.note(found[-1].outcome, record.micro_batch, batch_size=32)
+        assert len(found) < 100
+    return found
 
 
 def test_a_whole_budget_is_complete() -> None:
@@ -58,19 +69,51 @@ def test_stuck_at_chance_is_two_standard_deviations(accuracy: float, state: Stat
     assert verdict(EndingKind.FINISHED, accuracy).state is state
 
 
-def test_an_error_is_tried_again_and_then_fails() -> None:
-    assert [verdict(EndingKind.RAISED, errors_before=before).state for before in range(ERROR_ATTEMPTS)] == [
-        *[None] * (ERROR_ATTEMPTS - 1),
-        State.FAIL,
+@pytest.mark.parametrize(
+    ("kind", "reason"), [(EndingKind.RAISED, "error: ValueError: oh"), (EndingKind.BAD_DATA, "data: oh")]
+)
+def test_an_error_is_tried_again_and_then_fails(kind: EndingKind, reason: str) -> None:
+    found = until_it_ends(lambda record: verdict(kind, record=record))
+    assert [one.outcome for one in found] == [*["ERROR"] * (ERROR_ATTEMPTS - 1), "FAIL"]
+    assert found[-1].reason == reason
+
+
+def test_out_of_memory_halves_the_micro_batches_and_fails_in_the_end() -> None:
+    found = until_it_ends(lambda record: verdict(EndingKind.OUT_OF_MEMORY, record=record))
+    assert [one.reason for one in found[:-1]] == [
+        f"out of memory with {size} images at a time" for size in (32, 16, 8, 4)
     ]
-    assert verdict(EndingKind.RAISED, errors_before=ERROR_ATTEMPTS).reason == "error: ValueError: oh"
+    assert found[-1].reason == "oom: out of memory with 2 images at a time: oh"
+    assert {one.outcome for one in found[:-1]} == {"OOM"}
 
 
 def test_a_trial_that_keeps_killing_its_workers_fails_in_the_end() -> None:
-    assert [judge_loss("x", count).state for count in range(1, LOST_ATTEMPTS + 1)] == [
-        *[None] * (LOST_ATTEMPTS - 1),
-        State.FAIL,
+    def lost(record: TrialRecord) -> Verdict:
+        record.lost_in_a_row += 1
+        return judge_loss(Loss.WORKER, record)
+
+    found = until_it_ends(lost)
+    assert [one.outcome for one in found] == [*["LOST"] * (LOST_ATTEMPTS - 1), "FAIL"]
+    assert found[-1].reason == f"lost: {LOST_ATTEMPTS} workers in a row died (worker died)"
+
+
+def test_a_hang_is_tried_once_more() -> None:
+    found = until_it_ends(lambda record: judge_loss(Loss.HANG, record, "silent"))
+    assert [(one.outcome, one.reason) for one in found] == [
+        ("HANG", "hang: silent"),
+        ("FAIL", "hang: silent, in 2 attempts"),
     ]
+
+
+@pytest.mark.parametrize("loss", [Loss.NODE, Loss.PREEMPTED])
+def test_a_node_that_went_away_is_never_charged(loss: Loss) -> None:
+    assert judge_loss(loss, TrialRecord(hangs=1, errors=1)).outcome == "LOST"
+
+
+def test_a_retry_begins_with_a_clean_record() -> None:
+    record = TrialRecord(errors=1, hangs=1, micro_batch=4, attempts=7)
+    record.note("FAIL", 4, batch_size=32)
+    assert record == TrialRecord(attempts=7)
 
 
 def test_reports_cross_as_json_with_every_bit() -> None:
@@ -79,6 +122,7 @@ def test_reports_cross_as_json_with_every_bit() -> None:
         attempt=2,
         measurements=history_of(1 / 3, 2),
         node="host",
+        node_id="n",
         pid=1,
         resolved=RESOLVED,
         ending=Ending(kind=EndingKind.FINISHED, test_top1=0.1 + 0.2),
@@ -90,6 +134,7 @@ def test_reports_cross_as_json_with_every_bit() -> None:
             attempt=1,
             measurements=history_of(math.nan, 1),
             node="h",
+            node_id="n",
             pid=1,
             resolved=None,
             ending=None,

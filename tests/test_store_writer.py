@@ -15,7 +15,7 @@ from orchestrator.store.compaction import compact_table
 from orchestrator.store.lease import claim, now_with_zone
 from orchestrator.store.query import run_query
 from orchestrator.store.reader import read_rows
-from orchestrator.store.schema import AttemptRow, CurveRow, SweepRow, TrialRow
+from orchestrator.store.schema import SCHEMA_VERSION, AttemptRow, CurveRow, SweepRow, TrialRow
 from orchestrator.store.store import open_store
 from orchestrator.store.writer import TableWriter
 from tests.store_examples import NOON, make_row
@@ -91,7 +91,7 @@ def test_rows_become_durable_without_being_asked_and_in_one_part_per_flush(sweep
     assert parts(sweep, CurveRow) == ["part-000001-00000001.parquet"]
     metadata = pq.read_metadata(sweep.files.location(sweep.paths.part(CurveRow, 1, 1)))
     assert metadata.row_group(0).column(0).compression == "ZSTD"
-    assert metadata.metadata[b"bocb.schema_version"] == b"1"
+    assert metadata.metadata[b"bocb.schema_version"] == str(SCHEMA_VERSION).encode()
 
 
 def test_flush_returns_when_earlier_rows_of_all_threads_are_durable(sweep):

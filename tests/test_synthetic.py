@@ -106,13 +106,13 @@ def test_a_resumed_trial_is_the_uninterrupted_one() -> None:
         first, second = make_trainer(config), make_trainer(config)
         for _ in range(epochs_done):
             first.train_epoch()
-        second.restore(first.state())
+        second.restore(first.snapshot()())
         assert replace(second.train_epoch(), seconds=0.0) == whole[epochs_done]
         assert second.evaluate_test() != whole[epochs_done].val_top1
 
 
 def test_a_foreign_state_is_refused() -> None:
-    for state in (b"x", b"[]", make_trainer(trial(seed=5)).state()):
+    for state in (b"x", b"[]", make_trainer(trial(seed=5)).snapshot()()):
         with pytest.raises(ValueError, match="state"):
             make_trainer(trial()).restore(state)
 

@@ -14,8 +14,9 @@ from search_spaces.errors import UserError
 from search_spaces.optimizers import list_optimizers
 from search_spaces.recipes import Recipe, get_recipe
 from tests.trial_examples import TINY_DATA, fingerprint, run, trial
-from trainers.config import DataConfig, Precision, TrainOn, TrialConfig, Validation
+from trainers.config import DataConfig, Precision, TrainOn, TrialConfig, Validation, config_digest
 from trainers.make import make_trainer
+from trainers.vision import micro_batches
 
 DIGITS_NETWORKS = [info.name for info in list_backbones() if info.family == "digits"]
 RESUMED = [trial(optimizer=info.name) for info in list_optimizers()] + [
@@ -33,16 +34,39 @@ def names(config: TrialConfig) -> str:
 @pytest.mark.parametrize("config", RESUMED, ids=names)
 def test_a_resumed_trial_is_bitwise_the_uninterrupted_one(config: TrialConfig) -> None:
     whole = make_trainer(config)
-    states, curve = [whole.state()], []
+    states, curve = [whole.snapshot()()], []
     for _ in range(config.epochs):
         curve += run(whole, 1)
-        states.append(whole.state())
+        states.append(whole.snapshot()())
     for epochs_done in range(config.epochs + 1):
         resumed = make_trainer(config)
         resumed.restore(states[epochs_done])
         assert resumed.epoch == epochs_done
         assert run(resumed, config.epochs - epochs_done) == curve[epochs_done:]
         assert fingerprint(resumed) == fingerprint(whole)
+
+
+def test_micro_batches_give_the_same_gradient_up_to_rounding() -> None:
+    # Without BatchNorm, dropout and augmentation a batch is the sum of its parts.
+    backbone = BackboneInfo(name="plain", family="own", builder="tests.test_vision:plain_network")
+    config = trial(backbone, recipe=Recipe(name="plain", label_smoothing=0.1), optimizer="sgd", hp={"lr": 0.1})
+    whole, parts = make_trainer(config), make_trainer(replace(config, micro_batch=7))
+    for one, other in zip(run(whole, 2), run(parts, 2), strict=True):
+        assert one.train_loss == pytest.approx(other.train_loss, rel=1e-5)
+        assert one.grad_norm == pytest.approx(other.grad_norm, rel=1e-4)
+    assert config_digest(config) != config_digest(replace(config, micro_batch=7))
+
+
+@pytest.mark.parametrize(
+    ("count", "size", "sizes"),
+    [(32, None, [32]), (32, 32, [32]), (32, 16, [16, 16]), (33, 16, [11, 11, 11]), (5, 2, [2, 3]), (1, 1, [1])],
+)
+def test_micro_batches_are_even_and_never_of_one_image(count: int, size: int | None, sizes: list[int]) -> None:
+    assert sorted(end - start for start, end in micro_batches(count, size)) == sizes
+
+
+def plain_network(num_classes: int, in_chans: int) -> nn.Module:
+    return nn.Sequential(nn.Flatten(), nn.Linear(in_chans * 64, num_classes))
 
 
 def test_equal_configs_give_equal_numbers_and_other_seeds_others() -> None:
@@ -147,7 +171,7 @@ def test_bfloat16_is_taken_where_asked_for() -> None:
 
 
 def test_a_state_of_another_trial_is_refused() -> None:
-    state = make_trainer(trial(seed=1)).state()
+    state = make_trainer(trial(seed=1)).snapshot()()
     moved = trial(seed=1, data=replace(TINY_DATA, path="/elsewhere"))
     make_trainer(moved).restore(state)
     with pytest.raises(ValueError, match="another trial"):
@@ -180,7 +204,7 @@ def test_a_gpu_trains_resumes_and_repeats(precision: Precision, optimizer: str) 
     config = trial(optimizer=optimizer, precision=precision)
     trainer = make_trainer(config)
     run(trainer, 1)
-    state = trainer.state()
+    state = trainer.snapshot()()
     rest = run(trainer, 2)
     resumed = make_trainer(config)
     resumed.restore(state)

@@ -70,7 +70,7 @@ def run(trainer: Trainer, epochs: int) -> list[Measurement]:
 def fingerprint(trainer: Trainer) -> str:
     """A digest of every bit of a vision trainer's weights and optimizer state."""
     digest = hashlib.sha256()
-    _feed(digest, torch.load(io.BytesIO(trainer.state()), weights_only=True))
+    _feed(digest, torch.load(io.BytesIO(trainer.snapshot()()), weights_only=True))
     return digest.hexdigest()
 
 

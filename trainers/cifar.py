@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from search_spaces.datasets import DatasetInfo
-from search_spaces.errors import UserError
+from search_spaces.errors import DataError
 from trainers.cifar_parquet import find_shards, read_images, read_labels
 from trainers.cifar_pickle import read_batch
 
@@ -59,13 +59,13 @@ def find_files(info: DatasetInfo, path: Path) -> CifarFiles:
     `train-*.parquet` and `test-*.parquet`, or its parent (a clone of the hub's repository).
 
     Raises:
-        UserError: The folder or one of its files is missing, or the layout is none of these.
+        DataError: The folder or one of its files is missing, or the layout is none of these.
     """
     official = _OFFICIAL[info.name]
     if path.is_file():
-        raise UserError(f"{path} is a file; data.path of {info.name} names a folder{_extract_hint(path)}")
+        raise DataError(f"{path} is a file; data.path of {info.name} names a folder{_extract_hint(path)}")
     if not path.is_dir():
-        raise UserError(f"data.path of {info.name} does not exist: {path}")
+        raise DataError(f"data.path of {info.name} does not exist: {path}")
     for folder in (path, path / official.folder):
         if any((folder / name).exists() for name in official.train):
             return _official_files(info, folder, official)
@@ -74,7 +74,7 @@ def find_files(info: DatasetInfo, path: Path) -> CifarFiles:
             return _parquet_files(info, folder)
     archives = sorted(path.glob("cifar-*.tar.gz"))
     hint = _extract_hint(archives[0]) if archives else ""
-    raise UserError(
+    raise DataError(
         f"no {info.name} in {path}; expected {official.folder}/{official.train[0]} (official files) or"
         f" train-*.parquet (Parquet){hint}"
     )
@@ -90,7 +90,7 @@ def _official_files(info: DatasetInfo, folder: Path, official: _Official) -> Cif
     for name in (*official.train, *official.test):
         if not (folder / name).is_file():
             expected = ", ".join((*official.train, *official.test))
-            raise UserError(f"{info.name} in {folder} lacks the file {name}; expected {expected}")
+            raise DataError(f"{info.name} in {folder} lacks the file {name}; expected {expected}")
     return CifarFiles(
         train=tuple(folder / name for name in official.train),
         test=tuple(folder / name for name in official.test),
@@ -101,7 +101,7 @@ def _official_files(info: DatasetInfo, folder: Path, official: _Official) -> Cif
 def _parquet_files(info: DatasetInfo, folder: Path) -> CifarFiles:
     train, test = find_shards(folder, "train"), find_shards(folder, "test")
     if not test:
-        raise UserError(f"{info.name} in {folder} has no test part; expected test-*.parquet beside train-*.parquet")
+        raise DataError(f"{info.name} in {folder} has no test part; expected test-*.parquet beside train-*.parquet")
     return CifarFiles(train=tuple(train), test=tuple(test), is_parquet=True)
 
 
@@ -109,7 +109,7 @@ def check_cifar(info: DatasetInfo, path: Path) -> None:
     """Opens every file and checks its labels, without decoding Parquet images.
 
     Raises:
-        UserError: A file is missing or damaged, or a label is out of range; the message names the file.
+        DataError: A file is missing or damaged, or a label is out of range; the message names the file.
     """
     files = find_files(info, path)
     for file in (*files.train, *files.test):
@@ -120,7 +120,7 @@ def read_cifar(info: DatasetInfo, path: Path, part: str) -> tuple[NDArray[np.uin
     """Images (N, 3, 32, 32) and labels (N,) of `part` ("train" or "test"), in the order of the files.
 
     Raises:
-        UserError: A file is missing or damaged, or a label is out of range; the message names the file.
+        DataError: A file is missing or damaged, or a label is out of range; the message names the file.
     """
     files = find_files(info, path)
     paths = files.train if part == "train" else files.test
@@ -146,8 +146,8 @@ def _reader(info: DatasetInfo, files: CifarFiles) -> Callable[[Path], NDArray[np
 
 def _checked_labels(info: DatasetInfo, file: Path, labels: NDArray[np.int64]) -> NDArray[np.int64]:
     if not len(labels):
-        raise UserError(f"{file} holds no images; expected some of {info.name}")
+        raise DataError(f"{file} holds no images; expected some of {info.name}")
     wrong = labels[(labels < 0) | (labels >= info.classes)]
     if len(wrong):
-        raise UserError(f"{file} has the label {wrong[0]}; the labels of {info.name} are 0 to {info.classes - 1}")
+        raise DataError(f"{file} has the label {wrong[0]}; the labels of {info.name} are 0 to {info.classes - 1}")
     return labels

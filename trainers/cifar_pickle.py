@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from search_spaces.errors import UserError
+from search_spaces.errors import DataError
 
 _ADMITTED = {
     ("numpy.core.multiarray", "_reconstruct"),
@@ -55,17 +55,17 @@ def read_batch(path: Path, label_key: str) -> tuple[NDArray[np.uint8], NDArray[n
         label_key: `labels` (CIFAR-10) or `fine_labels` (CIFAR-100).
 
     Raises:
-        UserError: The file is missing, damaged, asks for code, or holds something else.
+        DataError: The file is missing, damaged, asks for code, or holds something else.
     """
     fields = _read_fields(path)
     expected = f"a dictionary with data (N x 3072 bytes) and {label_key} (N integers)"
     data, labels = fields.get("data"), fields.get(label_key)
     if not isinstance(data, np.ndarray) or data.dtype != np.uint8 or data.ndim != 2 or data.shape[1] != 3 * 32 * 32:
-        raise UserError(f"{path} is not an official CIFAR file: expected {expected}; found {', '.join(fields)}")
+        raise DataError(f"{path} is not an official CIFAR file: expected {expected}; found {', '.join(fields)}")
     if not isinstance(labels, list) or not all(isinstance(label, int) for label in labels):
-        raise UserError(f"{path} has no list {label_key}: expected {expected}; found {', '.join(fields)}")
+        raise DataError(f"{path} has no list {label_key}: expected {expected}; found {', '.join(fields)}")
     if len(labels) != len(data):
-        raise UserError(f"{path} is damaged: it has {len(data)} images and {len(labels)} labels")
+        raise DataError(f"{path} is damaged: it has {len(data)} images and {len(labels)} labels")
     return data.reshape(-1, 3, 32, 32), np.asarray(labels, dtype=np.int64)
 
 
@@ -73,11 +73,11 @@ def _read_fields(path: Path) -> Mapping[str, object]:
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror}; expected an official CIFAR file") from error
+        raise DataError(f"cannot read {path}: {error.strerror}; expected an official CIFAR file") from error
     try:
         loaded: object = _ArrayUnpickler(io.BytesIO(content), encoding="bytes").load()
     except _DAMAGE as error:
-        raise UserError(f"{path} is not a whole official CIFAR file ({len(content)} bytes): {error}") from error
+        raise DataError(f"{path} is not a whole official CIFAR file ({len(content)} bytes): {error}") from error
     if not isinstance(loaded, dict):
-        raise UserError(f"{path} is not an official CIFAR file: expected a dictionary, found {type(loaded).__name__}")
+        raise DataError(f"{path} is not an official CIFAR file: expected a dictionary, found {type(loaded).__name__}")
     return {key.decode() if isinstance(key, bytes) else str(key): value for key, value in loaded.items()}

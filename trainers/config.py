@@ -74,6 +74,8 @@ class TrialConfig:
     train_on: TrainOn = TrainOn.TRAIN
     threads: int = 1
     """CPU threads of the process while this trial runs."""
+    micro_batch: int | None = None
+    """Images per forward and backward pass, with gradients summed up to the batch; None takes the whole batch."""
 
     def to_json(self) -> str:
         """The config as one JSON object."""
@@ -92,6 +94,8 @@ def config_digest(config: TrialConfig) -> str:
     """SHA-256 of what decides a trial's numbers; where its data lies is left out, so a trial can move."""
     fields = json.loads(config.to_json())
     del fields["data"]["path"]
+    if fields["micro_batch"] is None:
+        del fields["micro_batch"]  # so that checkpoints made before there were micro-batches still fit
     return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
 
 

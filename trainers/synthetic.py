@@ -191,12 +191,13 @@ class SyntheticTrainer:
         """The process's resident size now, in bytes."""
         return resident_memory()
 
-    def state(self) -> bytes:
+    def snapshot(self) -> Callable[[], bytes]:
         """The number of epochs, and which trial it is."""
-        return json.dumps({"trial": config_digest(self._config), "epoch": self._epoch}).encode()
+        state = json.dumps({"trial": config_digest(self._config), "epoch": self._epoch}).encode()
+        return lambda: state
 
     def restore(self, state: bytes) -> None:
-        """Goes on from a state that `state` returned for an equal config.
+        """Goes on from the bytes of a snapshot that was taken under an equal config.
 
         Raises:
             ValueError: The bytes are not such a state.

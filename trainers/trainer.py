@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -71,12 +72,15 @@ class Trainer(Protocol):
         """Bytes: the device's peak since the trainer was built; on the CPU the process's resident size now."""
         ...
 
-    def state(self) -> bytes:
-        """Everything needed to go on from here: weights, optimizer, schedule, random states, place in the data."""
+    def snapshot(self) -> Callable[[], bytes]:
+        """Copies what is needed to go on from here: weights, optimizer, schedule, random states, place in the data.
+
+        What is returned turns the copy into bytes; it may be called on another thread while training goes on.
+        """
         ...
 
     def restore(self, state: bytes) -> None:
-        """Goes on from a state that `state` returned for an equal config.
+        """Goes on from the bytes of a snapshot that was taken under an equal config.
 
         Raises:
             ValueError: The bytes are not such a state.

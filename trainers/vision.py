@@ -7,12 +7,11 @@ that was interrupted goes on exactly as if it had not been.
 
 from __future__ import annotations
 
-import io
+import itertools
 import math
-import pickle
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -29,6 +28,7 @@ from trainers.optimizers import build_optimizer
 from trainers.process import reset_process_state, seed_process
 from trainers.schedule import lr_share
 from trainers.seeds import stream_seed
+from trainers.snapshot import load_snapshot, snapshot_of
 from trainers.trainer import Resolved
 
 _EVALUATION_BATCH = 512
@@ -159,8 +159,8 @@ class VisionTrainer:
             return torch.cuda.max_memory_allocated(self._device)
         return resident_memory()
 
-    def state(self) -> bytes:
-        """Everything needed to go on from here, as tensors and plain values only."""
+    def snapshot(self) -> Callable[[], bytes]:
+        """A copy of everything needed to go on from here, as tensors on the CPU and plain values only."""
         fields = {
             "trial": self._fingerprint(),
             "epoch": self._epoch,
@@ -168,24 +168,18 @@ class VisionTrainer:
             "optimizer": self._optimizer.state_dict(),
             "scaler": self._scaler.state_dict(),
         }
-        buffer = io.BytesIO()
-        torch.save(fields, buffer)
-        return buffer.getvalue()
+        return snapshot_of(fields)
 
     def restore(self, state: bytes) -> None:
-        """Goes on from a state that `state` returned for an equal config and equal data.
+        """Goes on from the bytes of a snapshot that was taken under an equal config and of equal data.
 
         Raises:
             ValueError: The bytes are not such a state.
         """
-        try:
-            # Kept on the CPU: the optimizer moves what belongs on the device.
-            fields: dict[str, Any] = torch.load(io.BytesIO(state), map_location="cpu", weights_only=True)
-            trial = fields["trial"]
-        except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, TypeError, ValueError) as error:
-            raise ValueError(f"these {len(state)} bytes are not a trainer's state: {error}") from error
-        if trial != self._fingerprint():
+        fields = load_snapshot(state)
+        if fields.get("trial") != self._fingerprint():
             raise ValueError("this state belongs to another trial, or to other data")
+        # Kept on the CPU: network and optimizer move what belongs on the device.
         self._network.load_state_dict(fields["network"])
         self._optimizer.load_state_dict(fields["optimizer"])
         self._scaler.load_state_dict(fields["scaler"])
@@ -219,13 +213,14 @@ class VisionTrainer:
         return lr
 
     def _step(self, batch: Tensor, augmentation: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Loss, and the gradient's norm before clipping."""
+        """Mean loss of the batch, and the norm of its gradient before clipping."""
         places = batch.to(self._device)
         images = _augment(self._train.images[places], self._config.recipe, augmentation)
-        with torch.autocast(self._device.type, self._dtype, enabled=self._dtype is not torch.float32):
-            loss = self._loss(self._network(self._pixels(images)), self._train.labels[places])
+        labels = self._train.labels[places]
         self._optimizer.zero_grad()
-        self._scaler.scale(loss).backward()
+        loss = torch.zeros((), device=self._device)
+        for start, end in micro_batches(len(batch), self._config.micro_batch):
+            loss += self._backward(images[start:end], labels[start:end], (end - start) / len(batch))
         self._scaler.unscale_(self._optimizer)
         parameters = [parameter for parameter in self._network.parameters() if parameter.grad is not None]
         norm = nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
@@ -233,7 +228,15 @@ class VisionTrainer:
             nn.utils.clip_grads_with_norm_(parameters, self._config.recipe.clip_grad_norm, norm)
         self._scaler.step(self._optimizer)
         self._scaler.update()
-        return loss.detach(), norm
+        return loss, norm
+
+    def _backward(self, images: Tensor, labels: Tensor, share: float) -> Tensor:
+        """Adds the gradient of some images of a batch, of which they are a share; returns their part of its loss."""
+        with torch.autocast(self._device.type, self._dtype, enabled=self._dtype is not torch.float32):
+            loss = self._loss(self._network(self._pixels(images)), labels)
+        part: Tensor = loss * share
+        torch.autograd.backward(self._scaler.scale(part))
+        return part.detach()
 
     def _pixels(self, images: Tensor) -> Tensor:
         """Bytes (N, C, H, W) as what the network sees: resized where asked for, normalised, channels last."""
@@ -249,9 +252,10 @@ class VisionTrainer:
         self._network.eval()
         losses, top1, top5 = (torch.zeros((), device=self._device) for _ in range(3))
         has_top5 = self._data.info.classes > 5
-        for start in range(0, len(part), _EVALUATION_BATCH):
-            images = part.images[start : start + _EVALUATION_BATCH]
-            labels = part.labels[start : start + _EVALUATION_BATCH]
+        size = min(_EVALUATION_BATCH, self._config.micro_batch or _EVALUATION_BATCH)
+        for start in range(0, len(part), size):
+            images = part.images[start : start + size]
+            labels = part.labels[start : start + size]
             with torch.autocast(self._device.type, self._dtype, enabled=self._dtype is not torch.float32):
                 logits = self._network(self._pixels(images))
             logits = logits.float()
@@ -297,6 +301,16 @@ def _batches(count: int, batch_size: int, seed: int) -> list[Tensor]:
     order = torch.randperm(count, generator=torch.Generator().manual_seed(seed))
     batches = [order[start : start + batch_size] for start in range(0, count, batch_size)]
     return batches[:-1] if len(batches) > 1 and len(batches[-1]) == 1 else batches
+
+
+def micro_batches(count: int, size: int | None) -> list[tuple[int, int]]:
+    """Bounds of even pieces of a batch, of at most `size` images where that leaves none with a single one.
+
+    BatchNorm cannot train on one image.
+    """
+    pieces = 1 if size is None else min(math.ceil(count / size), max(1, count // 2))
+    bounds = [round(count * piece / pieces) for piece in range(pieces + 1)]
+    return list(itertools.pairwise(bounds))
 
 
 def _augment(images: Tensor, recipe: Recipe, generator: torch.Generator) -> Tensor:

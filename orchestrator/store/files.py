@@ -45,6 +45,10 @@ class Files:
         """The absolute path of a file, for libraries that open files themselves."""
         return str(self._path(name))
 
+    def local_path(self, name: str) -> Path | None:
+        """Where a file lies on a file system of this machine; None where the store has none."""
+        return self._path(name)
+
     def names(self, folder: str = "") -> list[str]:
         """What a folder holds, sorted; nothing where there is no such folder."""
         try:

@@ -7,6 +7,7 @@ STORE/SWEEP/
         _manifest-<generation>.json                 which files count; `_` hides it from readers of folders
     drivers/<driver_epoch>.json  <driver_epoch>.beat.json  <driver_epoch>.stop.json
     checkpoints/<trial_id>/<driver_epoch>-<attempt>.ckpt
+                           <driver_epoch>-<attempt>.log     what a running attempt has printed
     .tmp/                                   files being written
 """
 
@@ -24,6 +25,7 @@ _PART = re.compile(r"part-(\d{6,})-(\d{8,})\.parquet")
 _COMPACTED = re.compile(r"compact-(\d{6,})-(\d{3,})\.parquet")
 _MANIFEST = re.compile(r"_manifest-(\d{6,})\.json")
 _DRIVER = re.compile(r"(\d{6,})\.json")
+_CHECKPOINT = re.compile(r"(\d{6,})-(\d{4,})\.ckpt")
 
 
 def check_sweep_name(name: str) -> str:
@@ -118,6 +120,10 @@ class SweepPaths:
         """The checkpoint of one attempt."""
         return f"{self.checkpoints(trial_id)}/{driver_epoch:06d}-{attempt:04d}.ckpt"
 
+    def log(self, trial_id: str, driver_epoch: int, attempt: int) -> str:
+        """What a running attempt has printed so far; it goes with the checkpoints."""
+        return f"{self.checkpoints(trial_id)}/{driver_epoch:06d}-{attempt:04d}.log"
+
     def stop(self, driver_epoch: int) -> str:
         """A request to a driver to stop the sweep."""
         return f"{self.drivers}/{driver_epoch:06d}.stop.json"
@@ -150,3 +156,8 @@ def parse_driver(name: str) -> int | None:
     """The epoch of a driver's claim, or None for any other file."""
     match = _DRIVER.fullmatch(name)
     return int(match[1]) if match else None
+
+
+def is_checkpoint(name: str) -> bool:
+    """Whether a file in the folder of a trial's checkpoints is one."""
+    return _CHECKPOINT.fullmatch(name) is not None

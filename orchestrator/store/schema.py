@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 import pyarrow as pa
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 TEXT = pa.string()
 INTEGER = pa.int64()
@@ -123,6 +123,11 @@ class TrialRow:
     superseded: bool = flag(
         "For confirm: the setting is no longer among its cell's best since the sweep grew; the trial counts no more."
     )
+    micro_batch: int | None = column(
+        SMALL,
+        "Images per forward and backward pass, where memory was too small for the batch; null for the whole batch.",
+        optional=True,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,8 +169,9 @@ class AttemptRow:
     driver_epoch: int = column(SMALL, "Which driver of the sweep wrote the row.")
     outcome: str = column(
         TEXT,
-        "RUNNING until it ends; then the trial's state (COMPLETE, DIVERGED, PRUNED, FAIL), ERROR (it raised and the "
-        "trial is tried again), LOST (its worker or driver died) or STOPPED (parked by a stop, to be continued).",
+        "RUNNING until it ends; then the trial's state (COMPLETE, DIVERGED, PRUNED, FAIL), or why it runs again: "
+        "ERROR (it raised), OOM (out of memory), HANG (silent for too long), LOST (its worker, node or driver died) "
+        "or STOPPED (parked by a stop or before its node went away).",
     )
     reason: str | None = column(TEXT, "Why it ended so, in a few words.", optional=True)
     exception: str | None = column(TEXT, "Class of the exception.", optional=True)
@@ -177,6 +183,10 @@ class AttemptRow:
     gpu_seconds: float | None = column(PRECISE, "Time in its own epochs times its share of a GPU.", optional=True)
     started_at: datetime = column(MOMENT, "When it started (UTC).")
     ended_at: datetime | None = column(MOMENT, "When it ended (UTC); null while it runs.", optional=True)
+    micro_batch: int | None = column(
+        SMALL, "Images per forward and backward pass; null for the whole batch.", optional=True
+    )
+    log: str | None = column(TEXT, "What it printed, at most 1 MB: the beginning and the end.", optional=True)
 
 
 Row = SweepRow | TrialRow | CurveRow | AttemptRow

@@ -213,4 +213,7 @@ def test_a_trial_that_kills_its_worker_is_lost_and_tried_again(run_one: Callable
     code, store = run_one("kills_its_worker_once")
     assert code == 0
     attempts = rows(store, "SELECT outcome, first_epoch FROM attempts WHERE attempt = 2 OR outcome = 'LOST'")
-    assert sorted((row["outcome"], row["first_epoch"]) for row in attempts) == [("COMPLETE", 3), ("LOST", 1)]
+    lost, complete = sorted(attempts, key=lambda row: str(row["outcome"]), reverse=True)
+    assert (lost["outcome"], lost["first_epoch"], complete["outcome"]) == ("LOST", 1, "COMPLETE")
+    # Killed in epoch 3; the checkpoint of epoch 2 may have been on its way.
+    assert complete["first_epoch"] in (2, 3)

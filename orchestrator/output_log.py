@@ -1,0 +1,95 @@
+"""What an attempt prints, by Python or by any library below it, kept where it survives the process."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from orchestrator.store.files import Files
+
+LIMIT_BYTES = 1_000_000
+_GAP = b"\n[... %d bytes left out ...]\n"
+
+
+class OutputLog:
+    """Standard output and standard error of one attempt.
+
+    On a store of this machine the log lies there from the first byte, so that even a process that is killed leaves it
+    behind; on an object store it lies in a temporary file, and `publish` copies it.
+    """
+
+    def __init__(self, files: Files, name: str) -> None:
+        self._files = files
+        self._name = name
+        in_store = files.local_path(name)
+        self._is_remote = in_store is None
+        self._path = in_store or _temporary_file()
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+
+    @contextmanager
+    def capturing(self) -> Iterator[None]:
+        """While the block runs, what this process writes to its standard output and error goes to the log."""
+        target = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+        _flush()
+        before = [os.dup(number) for number in (1, 2)]
+        for number in (1, 2):
+            os.dup2(target, number)
+        os.close(target)
+        try:
+            yield
+        finally:
+            _flush()
+            for number, descriptor in zip((1, 2), before, strict=True):
+                os.dup2(descriptor, number)
+                os.close(descriptor)
+            self._shorten()
+
+    def text(self) -> str | None:
+        """What was printed so far, at most `LIMIT_BYTES`: the beginning and the end; None for nothing."""
+        return readable(self._path.read_bytes()) if self._path.exists() else None
+
+    def publish(self) -> None:
+        """Makes the log so far visible to others, where it is not anyway.
+
+        Raises:
+            OSError: The store cannot be written.
+        """
+        if self._is_remote and self._path.stat().st_size:
+            self._files.write(self._name, _shortened(self._path.read_bytes()))
+
+    def remove(self) -> None:
+        """Removes the log: its text has been handed on."""
+        self._path.unlink(missing_ok=True)
+
+    def _shorten(self) -> None:
+        """Keeps an attempt that prints without end from filling the disk."""
+        if self._path.exists() and self._path.stat().st_size > 2 * LIMIT_BYTES:
+            self._path.write_bytes(_shortened(self._path.read_bytes()))
+
+
+def readable(content: bytes) -> str | None:
+    """A log's bytes as text of at most `LIMIT_BYTES`; None for nothing."""
+    return _shortened(content).decode("utf-8", "replace") or None
+
+
+def _shortened(content: bytes) -> bytes:
+    if len(content) <= LIMIT_BYTES:
+        return content
+    head, tail = LIMIT_BYTES // 4, LIMIT_BYTES // 2
+    return content[:head] + _GAP % (len(content) - head - tail) + content[-tail:]
+
+
+def _temporary_file() -> Path:
+    descriptor, path = tempfile.mkstemp(prefix="bocb-log-")
+    os.close(descriptor)
+    return Path(path)
+
+
+def _flush() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:
+            stream.flush()
