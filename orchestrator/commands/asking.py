@@ -1,0 +1,84 @@
+"""The commands that read a store or a catalogue: status, query, report, list."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from orchestrator.commands.options import JsonOption, StoreOption, existing_store, out, print_json
+from orchestrator.errors import UsageError
+
+
+def status(
+    sweep: Annotated[str | None, typer.Argument(metavar="[SWEEP]", help="A sweep; without it all of them.")] = None,
+    store: StoreOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show the matrix of cells with counts by state, progress and time left."""
+    from orchestrator.status import sweep_status
+    from orchestrator.tables import status_line, status_table
+
+    opened = existing_store(store)
+    names = [sweep] if sweep else opened.sweeps()
+    found = [sweep_status(opened, name) for name in names]
+    if as_json:
+        print_json(found[0].as_json() if len(found) == 1 else {"sweeps": [one.as_json() for one in found]})
+        return
+    if not found:
+        out.print(f"the store {opened.uri} holds no sweeps", highlight=False)
+    for one in found:
+        if len(found) == 1:
+            out.print(status_table(one))
+        out.print(status_line(one), highlight=False)
+
+
+def query(
+    sql: Annotated[str, typer.Argument(metavar="SQL", help="One SELECT over trials, curves, attempts, sweeps, ...")],
+    store: StoreOption = None,
+    form: Annotated[
+        Literal["table", "json", "csv", "parquet"], typer.Option("--format", help="How to print the answer.")
+    ] = "table",
+    as_json: JsonOption = False,
+) -> None:
+    """Ask the store in SQL (DuckDB); reads only."""
+    from orchestrator.store.formats import write_result
+    from orchestrator.store.query import run_query
+
+    with run_query(existing_store(store), sql) as result:
+        write_result(result, "json" if as_json else form, sys.stdout.buffer, width=out.width)
+
+
+def report(
+    sweep: Annotated[str, typer.Argument(metavar="SWEEP")],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE.html", help="Where the page goes.")],
+    store: StoreOption = None,
+) -> None:
+    """Write the page of a sweep: one self-contained HTML file."""
+    from orchestrator.analysis.load import load_page_data
+    from orchestrator.analysis.report import write_report
+    from orchestrator.store.query import read
+
+    opened = existing_store(store)
+    opened.existing_sweep(sweep)
+    if not output.absolute().parent.is_dir():
+        raise UsageError(f"there is no folder {output.absolute().parent} to write {output.name} into")
+    write_report(read(opened, lambda connection: load_page_data(connection, sweep)), output)
+    out.print(f"store:  {opened.uri}\nreport: {output.absolute()}", highlight=False, soft_wrap=True)
+
+
+def list_names(
+    what: Annotated[Literal["backbones", "optimizers", "recipes", "datasets", "sweeps"], typer.Argument()],
+    as_json: JsonOption = False,
+) -> None:
+    """Show what there is: backbones, optimizers, recipes, data sets or sweeps, with facts about each."""
+    from orchestrator.catalogue import catalogue
+    from orchestrator.tables import table_of
+
+    entries = catalogue(what)
+    if as_json:
+        print_json(entries)
+    elif entries:
+        out.print(table_of(list(entries[0]), [list(entry.values()) for entry in entries]))
