@@ -74,6 +74,16 @@ class Plan:
         """The roles and their sizes."""
         return self.spec.protocol
 
+    @property
+    def backbones(self) -> dict[str, BackboneInfo]:
+        """The networks of the cells by name."""
+        return {cell.backbone.name: cell.backbone for cell in self.cells}
+
+    @property
+    def optimizers(self) -> dict[str, OptimizerInfo]:
+        """The optimizers of the cells by name."""
+        return {cell.optimizer.name: cell.optimizer for cell in self.cells}
+
     def trials_by_role(self) -> dict[str, int]:
         """Trials of the whole sweep by role."""
         protocol, cells = self.protocol, len(self.cells)

@@ -37,18 +37,17 @@ def _check_images(plan: Plan) -> None:
 
 def _check_classes(plan: Plan) -> None:
     dataset = get_dataset(plan.data.name)
-    backbones = {cell.backbone.name: cell.backbone for cell in plan.cells}
     if dataset.name == "synthetic":
         from trainers.synthetic import behaviour_of
 
-        for backbone in backbones.values():
+        for backbone in plan.backbones.values():
             behaviour_of(backbone)
         return
     from trainers.backbones import build_backbone
     from trainers.optimizers import optimizer_class
 
-    for optimizer in {cell.optimizer.name: cell.optimizer for cell in plan.cells}.values():
+    for optimizer in plan.optimizers.values():
         optimizer_class(optimizer)
     size = plan.data.image_size or dataset.image_size
-    for backbone in backbones.values():
+    for backbone in plan.backbones.values():
         build_backbone(backbone, classes=dataset.classes, channels=dataset.channels, image_size=size)

@@ -26,6 +26,7 @@ Name = Annotated[str, Field(min_length=1, max_length=200)]
 NameList = list[Name] | Name
 Count = Annotated[int, Field(ge=0, le=1_000_000)]
 Positive = Annotated[int, Field(ge=1, le=1_000_000)]
+Positive64 = Annotated[int, Field(ge=1, lt=2**63)]
 
 
 class Section(BaseModel):
@@ -181,6 +182,8 @@ class CheckpointsSection(Section):
 
     interval_seconds: Annotated[float, Field(ge=0)] | Annotated[int, Field(ge=0)] = 60
     keep: Literal["none", "confirm", "all"] = "none"
+    max_bytes: Positive64 | None = None
+    """What all checkpoints together may take; a sweep that could need more does not start."""
 
 
 class RangeTable(Section):

@@ -15,6 +15,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
+from orchestrator.checkpoint_budget import check_budget
 from orchestrator.clock import utc_now
 from orchestrator.driver import Driver
 from orchestrator.errors import ClusterError, Exit, StoppedError
@@ -84,6 +85,7 @@ def run_sweep(plan: Plan, store: Store, options: RunOptions, progress: Progress)
         # Whatever can be refused is refused before anything is written.
         resources = cluster.trial_resources(plan.spec)
         cluster.check_store_is_shared(sweep)
+        check_budget(plan, cluster.slots(plan.spec.resources, resources))
         with claim(sweep, take_over=options.take_over) as lease, progress:
             lease.start_heartbeat()
             return _run_claimed(plan, sweep, lease, options, progress, resources)

@@ -1,4 +1,4 @@
-"""The commands that read a store or a catalogue: status, query, report, list."""
+"""The commands that read a store or a catalogue: status, logs, query, report, list."""
 
 from __future__ import annotations
 
@@ -8,7 +8,15 @@ from typing import Annotated, Literal
 
 import typer
 
-from orchestrator.commands.options import JsonOption, StoreOption, existing_store, out, print_json
+from orchestrator.commands.options import (
+    JsonOption,
+    StoreOption,
+    SweepOption,
+    TrialArgument,
+    existing_store,
+    out,
+    print_json,
+)
 from orchestrator.errors import UsageError
 
 
@@ -33,6 +41,22 @@ def status(
         if len(found) == 1:
             out.print(status_table(one))
         out.print(status_line(one), highlight=False)
+
+
+def logs(
+    trial: TrialArgument, sweep: SweepOption = None, store: StoreOption = None, as_json: JsonOption = False
+) -> None:
+    """Show what the attempts of a trial printed, how they ended, and their tracebacks."""
+    from orchestrator.trial_log import as_json as attempt_json
+    from orchestrator.trial_log import as_text, attempts_of, sweep_of_trial
+
+    opened = existing_store(store)
+    attempts = attempts_of(sweep_of_trial(opened, trial, sweep), trial)
+    if as_json:
+        print_json([attempt_json(row) for row in attempts])
+        return
+    for piece in as_text(attempts):
+        out.print(piece, highlight=False, soft_wrap=True, end="")
 
 
 def query(

@@ -29,6 +29,10 @@ SpecArgument = Annotated[
 TakeOverOption = Annotated[
     bool, typer.Option("--take-over", help="Wait for another driver's heartbeat to expire instead of refusing.")
 ]
+TrialArgument = Annotated[str, typer.Argument(metavar="TRIAL", help="A trial's id, as the store has it.")]
+SweepOption = Annotated[
+    str | None, typer.Option("--sweep", metavar="SWEEP", help="The trial's sweep, where several have that id.")
+]
 RetryOption = Annotated[
     str | None, typer.Option("--retry", metavar="KIND,...", help="Run failed trials of these kinds again, or `all`.")
 ]

@@ -1,4 +1,4 @@
-"""The commands that run sweeps: plan, run, submit, resume, stop."""
+"""The commands that run sweeps and trials: plan, run, submit, resume, stop, reproduce."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from orchestrator.commands.options import (
     RetryOption,
     SpecArgument,
     StoreOption,
+    SweepOption,
     TakeOverOption,
+    TrialArgument,
     existing_store,
     out,
     print_json,
@@ -138,6 +140,26 @@ def stop(
         raise UsageError(f"sweep {sweep} is not running; nothing to stop")
     request_stop(opened, driver.driver_epoch, now=now)
     out.print(f"asked process {driver.pid} on {driver.host} to stop {sweep}", highlight=False)
+
+
+def reproduce(
+    trial: TrialArgument, sweep: SweepOption = None, store: StoreOption = None, as_json: JsonOption = False
+) -> int:
+    """Run one recorded trial again, here and now, and say how closely it matches."""
+    from orchestrator.reproduction import reproduce as run_again
+    from orchestrator.trial_log import sweep_of_trial
+
+    opened = existing_store(store)
+    name = sweep_of_trial(opened, trial, sweep).name
+    log = sys.stderr if as_json else sys.stdout
+    found = run_again(
+        opened, name, trial, on_epoch=lambda m: print(f"epoch {m.epoch}: accuracy {m.val_top1:.4f}", file=log)
+    )
+    if as_json:
+        print_json(found.as_json())
+    else:
+        out.print(found.sentence(), highlight=False, soft_wrap=True)
+    return Exit.COMPLETE if found.is_match else Exit.FAILED_TRIALS
 
 
 def _checked_plan(spec: Path) -> Plan:

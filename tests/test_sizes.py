@@ -1,0 +1,32 @@
+"""The size of a checkpoint is known before it is written."""
+
+from __future__ import annotations
+
+import pytest
+
+from orchestrator.checkpoint_budget import check_budget
+from orchestrator.checkpoints import Checkpoint, encode
+from orchestrator.errors import SpecError
+from search_spaces.optimizers import list_optimizers
+from tests.planned_sweeps import small_plan
+from tests.trial_examples import run, trial
+from trainers.make import make_trainer
+from trainers.sizes import OVERHEAD_BYTES, checkpoint_bytes, state_share, weight_bytes
+
+
+@pytest.mark.parametrize("optimizer", [info.name for info in list_optimizers()])
+def test_a_real_checkpoint_is_no_larger_than_said_and_not_much_smaller(optimizer: str) -> None:
+    config = trial("resnet_digits", optimizer, epochs=1)
+    trainer = make_trainer(config)
+    history = tuple(run(trainer, 1))
+    real = len(encode(Checkpoint(trial_id="t", config_sha256="c", history=history, state=trainer.snapshot()())))
+    said = checkpoint_bytes(weight_bytes(config.backbone, config.data), state_share(config.optimizer))
+    assert said - 2 * OVERHEAD_BYTES < real <= said
+
+
+def test_a_budget_that_is_too_small_is_refused_with_both_numbers() -> None:
+    plan = small_plan(checkpoints={"max_bytes": 3 * OVERHEAD_BYTES, "keep": "confirm"})
+    with pytest.raises(SpecError, match=r"max_bytes = 300000.* 2 trials at once and 8 kept .* can take 1200000"):
+        check_budget(plan, slots=2)
+    check_budget(small_plan(checkpoints={"max_bytes": 4 * OVERHEAD_BYTES}), slots=2)
+    check_budget(small_plan(), slots=2)

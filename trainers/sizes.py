@@ -1,0 +1,48 @@
+"""How large a trial's saved state is, from the network it builds and what its optimizer keeps per parameter."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from search_spaces.backbones import BackboneInfo
+from search_spaces.datasets import get_dataset
+from search_spaces.optimizers import OptimizerInfo
+from search_spaces.recipes import DecayExemption
+from trainers.backbones import build_backbone
+from trainers.config import DataConfig
+from trainers.optimizers import build_optimizer
+
+OVERHEAD_BYTES = 100_000
+"""Names, learning curve and container of a checkpoint: tens of kilobytes for the networks we know."""
+_PROBE_SIDE = 64
+
+
+def checkpoint_bytes(weights: int, state_share: float) -> int:
+    """Bytes of a checkpoint after the first step, rounded up.
+
+    Args:
+        weights: What `weight_bytes` says of its network.
+        state_share: What `state_share` says of its optimizer.
+    """
+    return OVERHEAD_BYTES + int(weights * (1 + state_share))
+
+
+def weight_bytes(backbone: BackboneInfo, data: DataConfig) -> int:
+    """Bytes of a network's parameters and buffers for the classes and images of a data set; 0 for a synthetic one."""
+    if data.name == "synthetic":
+        return 0
+    info = get_dataset(data.name)
+    size = data.image_size or info.image_size
+    network = build_backbone(backbone, classes=info.classes, channels=info.channels, image_size=size)
+    return sum(tensor.nbytes for tensor in network.state_dict().values())
+
+
+def state_share(optimizer: OptimizerInfo) -> float:
+    """Bytes that an optimizer keeps per byte of weights, measured on one matrix."""
+    probe = nn.Linear(_PROBE_SIDE, _PROBE_SIDE, bias=False)
+    built = build_optimizer(optimizer, optimizer.defaults, probe, DecayExemption.NONE).optimizer
+    probe.weight.grad = torch.zeros_like(probe.weight)
+    built.step()
+    tensors = [value for state in built.state.values() for value in state.values() if isinstance(value, torch.Tensor)]
+    return sum(tensor.nbytes for tensor in tensors if tensor.numel() > 1) / probe.weight.nbytes
