@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from pathlib import Path
 
 from trainers.synthetic import Behaviour
@@ -31,6 +32,40 @@ def raises_until_mended() -> Behaviour:
 
 def kills_its_worker_once() -> Behaviour:
     return Behaviour(before_epoch=_kill_once)
+
+
+def hangs_once() -> Behaviour:
+    return Behaviour(before_epoch=_hang_once)
+
+
+def hangs_always() -> Behaviour:
+    return Behaviour(before_epoch=_hang)
+
+
+def talks() -> Behaviour:
+    return Behaviour(before_epoch=_talk)
+
+
+def _hang(epoch: int) -> None:
+    if epoch == 2:
+        time.sleep(10_000)
+
+
+def _hang_once(epoch: int) -> None:
+    flag = Path(os.environ["BOCB_TEST_FLAG"])
+    if epoch == 2 and not flag.exists():
+        flag.touch()
+        _hang(epoch)
+
+
+def _talk(epoch: int) -> None:
+    """Prints by Python and below it, and dies without a word of its own in the first attempt's third epoch."""
+    print(f"print in epoch {epoch}")
+    os.write(2, f"write in epoch {epoch}\n".encode())
+    flag = Path(os.environ["BOCB_TEST_FLAG"])
+    if epoch == 3 and not flag.exists():
+        flag.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 def _raise_until_mended(epoch: int) -> None:

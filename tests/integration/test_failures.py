@@ -1,0 +1,223 @@
+"""Every kind of failure is told apart, has its own answer, and costs no more than its own trial."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+from orchestrator.store.schema import AttemptRow, TrialRow
+from tests.integration.commands import MARK, ROOT, bocb, end_marked, environment, recorded, running, wait_until
+
+pytestmark = [pytest.mark.ray, pytest.mark.timeout(300)]
+
+
+def write_spec(folder: Path, backbone: str, **tables: str) -> None:
+    """A sweep "failing" of one cell and two trials of four epochs."""
+    parts = {
+        "data": 'name = "synthetic"',
+        "training": "epochs = 4",
+        "protocol.default": "seeds = 2",
+        "checkpoints": "interval_seconds = 0",
+        "resources": "max_concurrent = 2",
+        **tables,
+    }
+    lines = ["[sweep]", 'name = "failing"', "[grid]", f'backbones = ["{backbone}"]', 'optimizers = ["sgd"]']
+    for name, content in parts.items():
+        lines += [f"[{name}]", content]
+    (folder / "failing.toml").write_text("\n".join(lines))
+
+
+def outcomes(store: Path) -> list[tuple[str, str | None]]:
+    attempts = sorted(recorded(store, "failing", AttemptRow), key=lambda row: (row.trial_id, row.attempt))
+    return [(row.outcome, row.reason) for row in attempts]
+
+
+def run_here(folder: Path, code: int) -> Path:
+    store = folder / "store"
+    answer = bocb(store, "run", "failing.toml", BOCB_TEST_FLAG=str(folder / "flag"))
+    assert answer.returncode == code, answer.stdout + answer.stderr
+    return store
+
+
+def test_out_of_memory_trains_the_same_batch_in_smaller_pieces(tmp_path: Path) -> None:
+    write_spec(
+        tmp_path,
+        "tests.own_networks:hungry",
+        **{"data": 'name = "digits"', "training": "epochs = 1\nbatch_size = 128", "protocol.default": "seeds = 1"},
+    )
+    store = run_here(tmp_path, 0)
+    assert outcomes(store) == [
+        *[("OOM", f"out of memory with {size} images at a time") for size in (128, 64, 32)],
+        ("COMPLETE", None),
+    ]
+    (trial,) = recorded(store, "failing", TrialRow)
+    assert (trial.batch_size, trial.micro_batch, trial.attempt) == (128, 16, 4)
+    again = bocb(store, "reproduce", trial.trial_id)
+    assert "bit for bit" in again.stdout, again.stdout + again.stderr
+
+
+def test_a_silent_trial_is_killed_and_goes_on_from_its_checkpoint(tmp_path: Path) -> None:
+    write_spec(tmp_path, "tests.own_code:hangs_once", resources="max_concurrent = 2\nhang_seconds = 4")
+    store = run_here(tmp_path, 0)
+    assert sorted(outcomes(store)) == [("COMPLETE", None)] * 2 + [("HANG", "hang: it said nothing for too long")]
+    assert max(row.first_epoch or 0 for row in recorded(store, "failing", AttemptRow)) == 2
+
+
+def test_a_trial_that_hangs_again_fails(tmp_path: Path) -> None:
+    write_spec(tmp_path, "tests.own_code:hangs_always", resources="max_concurrent = 2\nhang_seconds = 3")
+    store = run_here(tmp_path, 3)
+    failed = recorded(store, "failing", TrialRow)
+    assert {row.reason for row in failed} == {"hang: it said nothing for too long, in 2 attempts"}
+    assert {row.attempt for row in failed} == {2}
+
+
+def test_what_a_trial_prints_is_kept_even_if_its_worker_is_killed(tmp_path: Path) -> None:
+    write_spec(tmp_path, "tests.own_code:talks", **{"protocol.default": "seeds = 1"})
+    store = run_here(tmp_path, 0)
+    (trial,) = recorded(store, "failing", TrialRow)
+    shown = bocb(store, "logs", trial.trial_id)
+    assert shown.returncode == 0
+    first, second = shown.stdout.split("== attempt ")[1:]
+    assert "LOST: worker died" in first
+    assert "COMPLETE" in second
+    said = [f"{how} in epoch {epoch}" for epoch in (1, 2, 3) for how in ("print", "write")]
+    assert first.splitlines()[1:] == said
+    assert second.splitlines()[-1] == "write in epoch 4"
+    assert not list((store / "failing" / "checkpoints").glob("*")), "a log outlived its trial"
+
+
+def write_damaged_cifar(folder: Path) -> None:
+    """A tiny CIFAR-10 whose Parquet is whole and one of whose images is not."""
+    folder.mkdir()
+    pixels = np.random.default_rng(0).integers(0, 255, (32, 32, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(folder / "image.png")
+    png = (folder / "image.png").read_bytes()
+    for part, images in (("train", [png] * 39 + [png[: len(png) // 2]]), ("test", [png] * 10)):
+        table = pa.table(
+            {
+                "img": [{"bytes": image, "path": ""} for image in images],
+                "label": list(range(10)) * (len(images) // 10),
+            }
+        )
+        pq.write_table(table, folder / f"{part}-00000-of-00001.parquet")
+
+
+def test_a_damaged_data_file_is_named_and_can_be_retried(tmp_path: Path) -> None:
+    write_damaged_cifar(tmp_path / "data")
+    write_spec(tmp_path, "test_vit3", data='name = "cifar10"\npath = "data"', training="epochs = 1\nbatch_size = 8")
+    store = run_here(tmp_path, 3)
+    reasons = {row.reason or "" for row in recorded(store, "failing", TrialRow)}
+    assert all(reason.startswith("data: row 39 of ") and "is not a whole image" in reason for reason in reasons)
+    listed = bocb(store, "resume", "failing", "--retry", "data", "--dry-run").stdout
+    assert "2 trials can start now" in listed
+    assert "0 trials can start now" in bocb(store, "resume", "failing", "--retry", "oom", "--dry-run").stdout
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or sys.platform != "linux", reason="mounting a small file system needs root")
+def test_a_full_disk_makes_training_wait_and_loses_nothing(tmp_path: Path) -> None:
+    write_spec(tmp_path, "tests.own_code:slow_a", **{"protocol.default": "seeds = 6"})
+    store = tmp_path / "disk" / "store"
+    store.parent.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", store.parent], check=False).returncode:
+        pytest.skip("this machine does not let us mount a small file system")
+    try:
+        (store.parent / "failing.toml").write_text((tmp_path / "failing.toml").read_text())
+        with running(store, "run", "failing.toml") as process:
+            wait_until(lambda: len(recorded(store, "failing", TrialRow)) >= 2, "two trials")
+            ballast = store.parent / "ballast"
+            with pytest.raises(OSError), ballast.open("wb") as file:
+                file.write(bytes(8 * 2**20))
+            output = store.parent / "output.txt"
+            full = tmp_path / "seen.txt"
+            wait_until(lambda: process.poll() is not None or _is_waiting(store, full), "the driver to notice")
+            assert process.poll() is None, output.read_text()
+            ballast.unlink()
+            assert process.wait(timeout=90) == 0, output.read_text()
+        trials = recorded(store, "failing", TrialRow)
+        assert [(row.state, row.attempt) for row in trials] == [("COMPLETE", 1)] * 6
+    finally:
+        subprocess.run(["umount", "-l", store.parent], check=True)
+
+
+def _is_waiting(store: Path, seen: Path) -> bool:
+    """Whether nothing new has been written for three seconds although trials run."""
+    count = len(recorded(store, "failing", TrialRow))
+    last = seen.read_text().split() if seen.exists() else ["-1", "0"]
+    again = int(last[1]) + 1 if int(last[0]) == count else 0
+    seen.write_text(f"{count} {again}")
+    return again > 30
+
+
+@contextmanager
+def two_nodes() -> Iterator[tuple[str, subprocess.Popen[str], dict[str, str]]]:
+    """A cluster of two nodes: its address, the process that obeys (see two_nodes.py), and its environment."""
+    mark = secrets.token_hex(8)
+    variables = {
+        "RAY_AUTH_MODE": "disabled",
+        "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+        "RAY_USAGE_STATS_ENABLED": "0",
+    }
+    with subprocess.Popen(
+        [sys.executable, "-m", "tests.integration.two_nodes"],
+        env=environment(Path("unused"), **variables, **{MARK: mark}),
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as cluster:
+        try:
+            assert cluster.stdout is not None
+            address = cluster.stdout.readline().strip()
+            assert address, "the cluster did not come up"
+            yield address, cluster, variables
+        finally:
+            cluster.kill()
+            end_marked(mark)
+
+
+def workers_seen(store: Path) -> set[int]:
+    """Processes that have finished a trial."""
+    return {row.pid for row in recorded(store, "failing", AttemptRow) if row.pid}
+
+
+def tell(cluster: subprocess.Popen[str], order: str) -> None:
+    assert cluster.stdin is not None
+    assert cluster.stdout is not None
+    cluster.stdin.write(f"{order}\n")
+    cluster.stdin.flush()
+    assert cluster.stdout.readline().strip() == "done"
+
+
+@pytest.mark.parametrize("order", ["remove", "drain"])
+def test_a_node_that_goes_away_costs_no_trial(tmp_path: Path, order: str) -> None:
+    write_spec(tmp_path, "tests.own_code:sleepy", training="epochs = 6", **{"protocol.default": "seeds = 4"})
+    store = tmp_path / "store"
+    with (
+        two_nodes() as (address, cluster, variables),
+        running(store, "run", "failing.toml", "--address", address, **variables) as process,
+    ):
+        wait_until(lambda: len(workers_seen(store)) == 2, "a trial on each node")
+        tell(cluster, order)
+        if order == "drain":
+            wait_until(
+                lambda: any("taken away" in (row.reason or "") for row in recorded(store, "failing", AttemptRow)),
+                "a parked trial",
+            )
+            tell(cluster, "remove")
+        assert process.wait(timeout=150) == 0, (tmp_path / "output.txt").read_text()
+    assert {row.state for row in recorded(store, "failing", TrialRow)} == {"COMPLETE"}
+    lost = [(outcome, reason) for outcome, reason in outcomes(store) if outcome != "COMPLETE"]
+    assert lost, "the node had nothing to do"
+    assert all(outcome in ("LOST", "STOPPED") for outcome, _ in lost)
+    assert not [reason for _, reason in lost if reason and "worker died" in reason], lost
