@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestrator.errors import StoreError, SupersededError
-from orchestrator.store import compaction
+from orchestrator.store import compacted_files, compaction
 from orchestrator.store.compaction import compact, compact_table
 from orchestrator.store.files import Files
 from orchestrator.store.lease import claim, now_with_zone
@@ -105,7 +105,8 @@ def test_compacting_again_changes_nothing(sweep):
 
 def test_large_tables_are_cut_into_files_of_bounded_length(sweep, monkeypatch):
     monkeypatch.setattr(compaction, "ROWS_PER_FILE", 5000)
-    monkeypatch.setattr(compaction, "ROWS_PER_GROUP", 2048)
+    monkeypatch.setattr(compacted_files, "ROWS_PER_FILE", 5000)
+    monkeypatch.setattr(compacted_files, "ROWS_PER_GROUP", 2048)
     put_part(sweep, [make_row(CurveRow, trial_id=f"t{n % 10}", epoch=n // 10) for n in range(12_000)])
     with claim(sweep) as lease:
         compact_table(sweep, CurveRow, lease)
@@ -114,6 +115,10 @@ def test_large_tables_are_cut_into_files_of_bounded_length(sweep, monkeypatch):
     assert all(file.num_rows <= 5000 for file in files)
     assert sum(file.num_rows for file in files) == 12_000
     assert len(read_rows(sweep, CurveRow)) == 12_000
+    before = names(sweep)
+    with claim(sweep) as lease:
+        compact_table(sweep, CurveRow, lease)
+    assert names(sweep) == before
 
 
 def metrics():

@@ -243,7 +243,7 @@ def _vanished(store: Store, listing: _Listing) -> bool:
 
 def _create_views(connection: duckdb.DuckDBPyConnection, listing: _Listing) -> None:
     for row_type, paths in listing.tables.items():
-        sql = newest_rows(row_type, compacted=paths.compacted, tail=paths.tail)
+        sql = newest_rows(row_type, compacted=paths.compacted, tail=paths.tail, filtered=True)
         if paths.settled:
             sql = f"{rows_of(row_type, paths.settled)} UNION ALL SELECT * FROM ({sql})"  # noqa: S608 - built by `newest_rows`
         if row_type is AttemptRow:
