@@ -532,11 +532,11 @@ def test_a_fold_writes_again_only_the_files_that_hold_the_same_keys(sweep):
         assert [len(keys_of(sweep, CurveRow, name)) for name in table_files(sweep, CurveRow).compacted] == [6, 2]
         newer = write_part(sweep, 2, (2,))
         fold_table(sweep, CurveRow, lease)
-    assert names(sweep)[1:] == [
+    assert table_files(sweep, CurveRow).live == (
         "compact-000002-000.parquet",  # untouched
         "compact-000003-000.parquet",  # the tail
         "compact-000003-001.parquet",  # the first without the second epoch
-    ]
+    )
     assert [key[2] for key in keys_of(sweep, CurveRow, "compact-000003-001.parquet")] == [1, 3, 4, 5, 6]
     assert read_rows(sweep, CurveRow) == newest([*first, *second, *newer])
 
@@ -547,8 +547,22 @@ def test_a_file_whose_keys_are_all_replaced_is_not_kept(sweep):
         fold_table(sweep, CurveRow, lease)
         newer = write_part(sweep, 2, (1, 2))
         fold_table(sweep, CurveRow, lease)
-    assert names(sweep)[1:] == ["compact-000002-000.parquet"]
+    assert table_files(sweep, CurveRow).live == ("compact-000002-000.parquet",)
     assert read_rows(sweep, CurveRow) == newer
+
+
+def test_what_a_fold_replaces_stays_until_the_next_one_for_readers_that_are_at_it(sweep):
+    listed = []
+    with claim(sweep) as lease:
+        for epoch in range(1, 9):
+            write_part(sweep, 1, (epoch,))
+            before = table_files(sweep, CurveRow).live
+            fold_table(sweep, CurveRow, lease)
+            assert set(before) <= set(names(sweep))
+            assert not (set(listed) - {*before, *table_files(sweep, CurveRow).live}) & set(names(sweep))
+            listed = before
+        compact_table(sweep, CurveRow, lease)
+    assert len(names(sweep)) == 2
 
 
 def test_files_stay_few_and_a_row_is_rewritten_few_times(sweep):

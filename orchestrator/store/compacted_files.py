@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from orchestrator.errors import StoreError
-from orchestrator.store.connection import open_duckdb
+from orchestrator.store.connection import open_duckdb, stream
 from orchestrator.store.latest import contested_places, newest_rows, rows_of
 from orchestrator.store.live import TableFiles, paths_of, require
 from orchestrator.store.paths import compacted_name
@@ -86,7 +86,7 @@ def _replaced_rows(
 
 
 def _batches(connection: duckdb.DuckDBPyConnection, sql: str) -> Iterator[pa.RecordBatch]:
-    return iter(connection.sql(sql).to_arrow_reader(ROWS_PER_GROUP))
+    return stream(connection, sql, ROWS_PER_GROUP)[1]
 
 
 def _without(batches: Iterator[pa.RecordBatch], numbers: Sequence[int]) -> Iterator[pa.RecordBatch]:

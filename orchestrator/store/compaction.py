@@ -3,6 +3,9 @@
 New files are written first; then a manifest is created that makes them count and the old ones not, in one step; only
 then the old ones are deleted. Deleting goes by the listing taken before the manifest, and no name in it is ever used
 again, so that even a superseded driver that wakes up in the middle can delete nothing that counts.
+
+Two forms: `compact_table`, for a table at rest, leaves as few files as there can be; `fold_table`, beside a sweep that
+writes, rewrites only what keeps files few and keys single.
 """
 
 from __future__ import annotations
@@ -80,17 +83,19 @@ def compact_table(sweep: SweepStore, row_type: type[Row], lease: Lease) -> Compa
         StoreError: The table cannot be read, or a newer bocb has written to it.
         SupersededError: A newer driver has claimed the sweep.
     """
-    return _compact(sweep, row_type, lease, _merge_all)
+    return _compact(sweep, row_type, lease, _merge_all, keep_replaced=False)
 
 
 def fold_table(sweep: SweepStore, row_type: type[Row], lease: Lease) -> CompactionSummary:
     """Moves the parts of one table into compacted files while a sweep runs, at a cost that does not grow with it.
 
+    What it replaces stays until the next fold, for the readers that are at it.
+
     Raises:
         StoreError: The table cannot be read, or a newer bocb has written to it.
         SupersededError: A newer driver has claimed the sweep.
     """
-    return _compact(sweep, row_type, lease, _merge_tiers)
+    return _compact(sweep, row_type, lease, _merge_tiers, keep_replaced=True)
 
 
 def _merge_all(files: TableFiles, rows: Mapping[str, int]) -> list[str]:
@@ -106,18 +111,23 @@ def _merge_tiers(files: TableFiles, rows: Mapping[str, int]) -> list[str]:
     return files_to_merge(compacted, new_rows, limit=ROWS_PER_FILE) if new_rows else []
 
 
-def _compact(sweep: SweepStore, row_type: type[Row], lease: Lease, choose: Choice) -> CompactionSummary:
+def _compact(
+    sweep: SweepStore, row_type: type[Row], lease: Lease, choose: Choice, *, keep_replaced: bool
+) -> CompactionSummary:
+    def once(files: TableFiles) -> CompactionSummary:
+        return _compact_files(sweep, row_type, lease, files, choose, keep_replaced=keep_replaced)
+
     for _ in range(RETRIES):
         lease.check()
         try:
-            return read_live(sweep, row_type, lambda files: _compact_files(sweep, row_type, lease, files, choose))
+            return read_live(sweep, row_type, once)
         except FileExistsError:
             continue  # another compaction was faster: begin again from what it made
     raise StoreError(f"table {row_type.TABLE} of sweep {sweep.name!r} is being compacted by another process")
 
 
 def _compact_files(
-    sweep: SweepStore, row_type: type[Row], lease: Lease, files: TableFiles, choose: Choice
+    sweep: SweepStore, row_type: type[Row], lease: Lease, files: TableFiles, choose: Choice, *, keep_replaced: bool
 ) -> CompactionSummary:
     before = _measure(sweep, row_type, files.live)
     foldable, merged = files.foldable(), choose(files, before.rows_of)
@@ -137,7 +147,7 @@ def _compact_files(
     lease.check()
     sweep.files.create(sweep.paths.manifest(row_type, manifest.generation), manifest.to_json())
     after = _measure(sweep, row_type, TableFiles(names=files.names, manifest=manifest).live)
-    _delete_replaced(sweep, row_type, files, manifest)
+    _delete_replaced(sweep, row_type, files, manifest, keep=files.live if keep_replaced else ())
     return _summary(row_type, before, after)
 
 
@@ -168,8 +178,12 @@ def _orphans(files: TableFiles) -> list[str]:
     return [name for name in files.names if parse_compacted(name) is not None and name not in files.compacted]
 
 
-def _delete_replaced(sweep: SweepStore, row_type: type[Row], files: TableFiles, manifest: Manifest) -> None:
+def _delete_replaced(
+    sweep: SweepStore, row_type: type[Row], files: TableFiles, manifest: Manifest, keep: tuple[str, ...] = ()
+) -> None:
     for name in files.names:
+        if name in keep:
+            continue
         part, generation = parse_part(name), parse_manifest(name)
         covered = part is not None and manifest.covers(part)
         older = generation is not None and generation < manifest.generation

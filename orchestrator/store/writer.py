@@ -47,7 +47,7 @@ class TableWriter:
     """
 
     def __init__(
-        self, sweep: SweepStore, lease: Lease, *, flush_seconds: float = 1.0, compact_after: int = 40
+        self, sweep: SweepStore, lease: Lease, *, flush_seconds: float = 1.0, compact_after: int = 30
     ) -> None:
         self._sweep = sweep
         self._lease = lease
