@@ -4,8 +4,8 @@ New files are written first; then a manifest is created that makes them count an
 then the old ones are deleted. Deleting goes by the listing taken before the manifest, and no name in it is ever used
 again, so that even a superseded driver that wakes up in the middle can delete nothing that counts.
 
-Two forms: `compact_table`, for a table at rest, leaves as few files as there can be; `fold_table`, beside a sweep that
-writes, rewrites only what keeps files few and keys single.
+Two forms: `compact_table`, for a table at rest, leaves as few files as there can be; `fold_table`, beside a running
+sweep, rewrites only what keeps files few and keys single.
 """
 
 from __future__ import annotations
