@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import statistics
-from collections import defaultdict
-from collections.abc import Iterable
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
 from orchestrator.plan import (
     Cell,
@@ -20,6 +21,20 @@ from orchestrator.plan import (
 from orchestrator.store.schema import TrialRow
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CellState:
+    """How far a cell is."""
+
+    counts: Mapping[str, int] = field(default_factory=dict)
+    """The ended trials of the plan by state: not those that earlier winners left behind."""
+    missing: int = 0
+    """Planned trials that can never run, because too few design and tune trials of the cell are COMPLETE."""
+    is_finished: bool = False
+    """Whether every trial of the cell has ended."""
+    position: int | None = None
+    """Position of the next trial that can run now; None while what follows depends on trials that have not ended."""
+
+
 class CellWork:
     """The trials of one cell, in the order in which they run.
 
@@ -30,19 +45,15 @@ class CellWork:
     def __init__(self, plan: Plan, cell: Cell) -> None:
         self.cell = cell
         self._plan = plan
+        self._planned_confirm = plan.confirmed_settings * plan.protocol.confirm.seeds
         self._fixed = default_trials(plan, cell) + design_trials(plan, cell)
         self._tune: list[PlannedTrial] = []
+        self._trials = list(self._fixed)
         self._confirm: list[PlannedTrial] | None = None
         self._ended: dict[str, TrialRow] = {}
         self._taken: set[str] = set()
         self._next = 0
         self._is_stale = True
-
-    @property
-    def ended(self) -> tuple[TrialRow, ...]:
-        """The trials of the plan that ended: not those that earlier winners left behind."""
-        self._extend()
-        return tuple(row for trial in self._known() if (row := self._ended.get(trial.trial_id)) is not None)
 
     @property
     def misplaced(self) -> tuple[TrialRow, ...]:
@@ -57,6 +68,18 @@ class CellWork:
         confirmed = [row for row in self._ended.values() if row.role == Role.CONFIRM]
         return tuple(row for row in confirmed if row.superseded == (row.trial_id in wanted))
 
+    def state(self) -> CellState:
+        """How far the cell is now; takes time in proportion to its trials."""
+        following = self._peek()
+        ended = [row for trial in self._trials if (row := self._ended.get(trial.trial_id)) is not None]
+        is_decided = self._confirm is not None
+        return CellState(
+            counts=Counter(row.state for row in ended),
+            missing=self._planned_confirm - len(self._confirm or ()) if is_decided else 0,
+            is_finished=is_decided and len(ended) == len(self._trials),
+            position=None if following is None else self._next,
+        )
+
     def close(self, row: TrialRow) -> None:
         """Records that a trial ended."""
         self._ended[row.trial_id] = row
@@ -70,40 +93,16 @@ class CellWork:
 
     def take(self) -> PlannedTrial | None:
         """The next trial that can run now; it is then taken until it is closed or put back."""
-        trial = self.peek()
+        trial = self._peek()
         if trial is not None:
             self._taken.add(trial.trial_id)
         return trial
 
-    def peek(self) -> PlannedTrial | None:
-        """The next trial that can run now, or None while what follows depends on trials that have not ended."""
+    def _peek(self) -> PlannedTrial | None:
         self._extend()
-        trials = self._known()
-        while self._next < len(trials) and not self._is_open(trials[self._next]):
+        while self._next < len(self._trials) and not self._is_open(self._trials[self._next]):
             self._next += 1
-        return trials[self._next] if self._next < len(trials) else None
-
-    @property
-    def position(self) -> int:
-        """Position of the trial that `peek` returns."""
-        return self._next
-
-    @property
-    def is_finished(self) -> bool:
-        """Whether every trial of the cell has ended."""
-        self._extend()
-        return self._confirm is not None and all(trial.trial_id in self._ended for trial in self._known())
-
-    @property
-    def missing(self) -> int:
-        """Planned trials that can never run, because too few design and tune trials of the cell are COMPLETE."""
-        self._extend()
-        if self._confirm is None:
-            return 0
-        return self._plan.trials_by_role()[Role.CONFIRM] // len(self._plan.cells) - len(self._confirm)
-
-    def _known(self) -> list[PlannedTrial]:
-        return self._fixed + self._tune + (self._confirm or [])
+        return self._trials[self._next] if self._next < len(self._trials) else None
 
     def _is_open(self, trial: PlannedTrial) -> bool:
         return trial.trial_id not in self._ended and trial.trial_id not in self._taken
@@ -115,9 +114,12 @@ class CellWork:
         self._is_stale = False
         tune = self._plan.protocol.tune
         while len(self._tune) < tune.trials and self._have_ended(self._decisive()):
-            self._tune += self._generation(len(self._tune) // tune.batch)
+            generation = self._generation(len(self._tune) // tune.batch)
+            self._tune += generation
+            self._trials += generation
         if self._confirm is None and len(self._tune) == tune.trials and self._have_ended(self._decisive()):
             self._confirm = self._winners_again()
+            self._trials += self._confirm
 
     def _decisive(self) -> list[PlannedTrial]:
         """The trials that the next decision of the cell waits for."""

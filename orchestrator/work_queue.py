@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
-from orchestrator.cell_work import CellWork
+from orchestrator.cell_work import CellState, CellWork
 from orchestrator.plan import Cell, Plan, PlannedTrial, cell_key
 from orchestrator.store.schema import TrialRow
 
@@ -20,7 +20,12 @@ class WorkQueue:
     def __init__(self, plan: Plan, ended: Iterable[TrialRow] = ()) -> None:
         self._plan = plan
         self._cells = {cell.key: CellWork(plan, cell) for cell in plan.cells}
-        self._open = dict(self._cells)
+        # Asked several times a second how far the cells are, it looks again only at those that changed.
+        self._changed = set(self._cells)
+        self._known = {key: CellState() for key in self._cells}
+        self._counts: Counter[str] = Counter()
+        self._missing = 0
+        self._unfinished = len(self._cells)
         for row in ended:
             self.close(row)
 
@@ -30,23 +35,27 @@ class WorkQueue:
         Args:
             prefer: Name of the backbone that a warm worker holds: within the front, its trials go first.
         """
-        ready = [(work, trial) for work in self._open.values() if (trial := work.peek()) is not None]
+        self._look_again()
+        ready = {key: state.position for key, state in self._known.items() if state.position is not None}
         if not ready:
             return None
-        front = min(work.position for work, _ in ready)
-        at_front = [work for work, _ in ready if work.position == front]
-        warm = [work for work in at_front if work.cell.backbone.name == prefer]
-        return (warm or at_front)[0].take()
+        front = min(ready.values())
+        at_front = [self._cells[key] for key, position in ready.items() if position == front]
+        warm = next((work for work in at_front if work.cell.backbone.name == prefer), at_front[0])
+        self._changed.add(warm.cell.key)
+        return warm.take()
 
     def put_back(self, trial: PlannedTrial) -> None:
         """Says that a trial which was taken has to run again."""
         self._cells[trial.cell.key].put_back(trial.trial_id)
+        self._changed.add(trial.cell.key)
 
     def close(self, row: TrialRow) -> None:
         """Records that a trial ended; one of a cell that the plan no longer has is passed over."""
-        work = self._cells.get(cell_key(row.backbone, row.recipe, row.optimizer))
-        if work is not None:
-            work.close(row)
+        key = cell_key(row.backbone, row.recipe, row.optimizer)
+        if key in self._cells:
+            self._cells[key].close(row)
+            self._changed.add(key)
 
     @property
     def misplaced(self) -> tuple[TrialRow, ...]:
@@ -60,16 +69,27 @@ class WorkQueue:
     @property
     def is_finished(self) -> bool:
         """Whether every trial that can run has ended."""
-        for key in [key for key, work in self._open.items() if work.is_finished]:
-            del self._open[key]
-        return not self._open
+        self._look_again()
+        return self._unfinished == 0
 
     @property
     def counts(self) -> Counter[str]:
         """Ended trials of the plan by state."""
-        return Counter(row.state for work in self._cells.values() for row in work.ended)
+        self._look_again()
+        return Counter(self._counts)
 
     @property
     def total(self) -> int:
         """Trials of the plan that can run: fewer than planned where a cell has nothing to confirm."""
-        return self._plan.trials - sum(work.missing for work in self._cells.values())
+        self._look_again()
+        return self._plan.trials - self._missing
+
+    def _look_again(self) -> None:
+        for key in self._changed:
+            before, now = self._known[key], self._cells[key].state()
+            self._known[key] = now
+            self._counts += Counter(now.counts)
+            self._counts -= Counter(before.counts)
+            self._missing += now.missing - before.missing
+            self._unfinished += before.is_finished - now.is_finished
+        self._changed.clear()

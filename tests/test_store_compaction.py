@@ -1,5 +1,6 @@
 import math
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,8 +19,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestrator.errors import StoreError, SupersededError
-from orchestrator.store import compaction
-from orchestrator.store.compaction import compact, compact_table
+from orchestrator.store import compacted_files, compaction
+from orchestrator.store.compaction import compact, compact_table, fold_table
 from orchestrator.store.files import Files
 from orchestrator.store.lease import claim, now_with_zone
 from orchestrator.store.live import Manifest, read_live, table_files
@@ -32,7 +33,7 @@ from tests.store_examples import NOON, later, make_row, put_part
 COMPACT_FOR_EVER = """
 import sys
 from tests.store_examples import make_row, put_part
-from orchestrator.store.compaction import compact_table
+from orchestrator.store.compaction import fold_table
 from orchestrator.store.lease import claim
 from orchestrator.store.schema import CurveRow
 from orchestrator.store.store import open_store
@@ -42,7 +43,7 @@ for number in range(10**6):
     for trial in ("a", "b"):
         put_part(sweep, [make_row(CurveRow, driver_epoch=lease.driver_epoch, trial_id=trial, epoch=number % 50)])
     print(f"{lease.driver_epoch} {number % 50}", flush=True)
-    compact_table(sweep, CurveRow, lease)
+    fold_table(sweep, CurveRow, lease)
 """
 
 
@@ -105,7 +106,8 @@ def test_compacting_again_changes_nothing(sweep):
 
 def test_large_tables_are_cut_into_files_of_bounded_length(sweep, monkeypatch):
     monkeypatch.setattr(compaction, "ROWS_PER_FILE", 5000)
-    monkeypatch.setattr(compaction, "ROWS_PER_GROUP", 2048)
+    monkeypatch.setattr(compacted_files, "ROWS_PER_FILE", 5000)
+    monkeypatch.setattr(compacted_files, "ROWS_PER_GROUP", 2048)
     put_part(sweep, [make_row(CurveRow, trial_id=f"t{n % 10}", epoch=n // 10) for n in range(12_000)])
     with claim(sweep) as lease:
         compact_table(sweep, CurveRow, lease)
@@ -114,6 +116,10 @@ def test_large_tables_are_cut_into_files_of_bounded_length(sweep, monkeypatch):
     assert all(file.num_rows <= 5000 for file in files)
     assert sum(file.num_rows for file in files) == 12_000
     assert len(read_rows(sweep, CurveRow)) == 12_000
+    before = names(sweep)
+    with claim(sweep) as lease:
+        compact_table(sweep, CurveRow, lease)
+    assert names(sweep) == before
 
 
 def metrics():
@@ -190,45 +196,49 @@ def kill_at(monkeypatch, step, *, before):
     return lambda: count
 
 
+def write_part(sweep, driver_epoch, epochs):
+    """A part with a row for each epoch; returns the rows."""
+    rows = [
+        make_row(CurveRow, driver_epoch=driver_epoch, epoch=epoch, val_top1=driver_epoch / 4 + epoch / 512)
+        for epoch in epochs
+    ]
+    put_part(sweep, rows)
+    return rows
+
+
 @pytest.mark.parametrize("before", [True, False], ids=["before", "after"])
-def test_killed_at_any_step_a_reader_sees_every_key_once(tmp_path, before):
+@pytest.mark.parametrize("compact_one", [compact_table, fold_table])
+def test_killed_at_any_step_a_reader_sees_every_key_once(tmp_path, compact_one, before):
+    """The fold that is killed writes a run, writes one file again without a row and leaves one as it is."""
+    prepared, rows = open_store(str(tmp_path / "0")).sweep("s"), []
+    for epochs in (range(1, 7), range(11, 13)):
+        rows += write_part(prepared, 1, epochs)
+        with claim(prepared) as lease:
+            fold_table(prepared, CurveRow, lease)
+    rows += write_part(prepared, 2, (2, 21))
     step, finished = 0, False
     while not finished:
         step += 1
+        shutil.copytree(tmp_path / "0", tmp_path / str(step))
         store = open_store(str(tmp_path / str(step)))
         sweep = store.sweep("s")
-        rows = []
-
-        def write(driver_epoch, sweep=sweep, rows=rows):
-            for epoch in (driver_epoch, driver_epoch + 1):
-                row = make_row(
-                    CurveRow, driver_epoch=driver_epoch, epoch=epoch, val_top1=driver_epoch / 4 + epoch / 64
-                )
-                put_part(sweep, [row])
-                rows.append(row)
-
-        write(1)
-        with claim(sweep) as lease:
-            compact_table(sweep, CurveRow, lease)
-        write(2)
         with claim(sweep) as lease, pytest.MonkeyPatch.context() as patch:
             steps = kill_at(patch, step, before=before)
             try:
-                compact_table(sweep, CurveRow, lease)
+                compact_one(sweep, CurveRow, lease)
             except Killed:
                 pass
             else:
                 finished = steps() < step
-        assert read_rows(sweep, CurveRow) == newest(rows)
         with run_query(store, "SELECT epoch, val_top1 FROM curves ORDER BY epoch") as result:
             assert result.table().to_pylist() == [
                 {"epoch": row.epoch, "val_top1": row.val_top1} for row in newest(rows)
             ]
-        write(3)  # the next driver
+        later = write_part(sweep, 3, (3, 4))  # the next driver
         with claim(sweep) as lease:
             compact_table(sweep, CurveRow, lease)
         assert [name.split("-")[0] for name in names(sweep)] == ["_manifest", "compact"]
-        assert read_rows(sweep, CurveRow) == newest(rows)
+        assert read_rows(sweep, CurveRow) == newest(rows + later)
     assert step > 10
 
 
@@ -446,18 +456,32 @@ def test_a_newer_schema_is_never_compacted_by_an_older_program(sweep):
     assert len(read_rows(sweep, CurveRow)) == 1
 
 
+def assert_each_key_once(sweep, row_type):
+    """What every other Parquet reader relies on, also before anything is merged: no key is in two compacted files."""
+    keys = [key for name in table_files(sweep, row_type).compacted for key in keys_of(sweep, row_type, name)]
+    assert len(set(keys)) == len(keys)
+
+
+def keys_of(sweep, row_type, name):
+    """The keys in a file, which have to be in order."""
+    table = pq.read_table(sweep.files.location(sweep.paths.in_table(row_type, name)), columns=list(row_type.KEY))
+    keys = list(zip(*(column.to_pylist() for column in table.columns), strict=True))
+    assert keys == sorted(keys)
+    return keys
+
+
 @st.composite
 def histories(draw):
-    """Parts of several drivers in any order, and compactions between them (None)."""
-    trial = st.sampled_from(["a", "b"])
+    """Parts of several drivers in any order, and compactions of both kinds between them."""
+    trial = st.sampled_from(["a", "b", "c"])
     step = st.one_of(
-        st.none(),
+        st.sampled_from([compact_table, fold_table, fold_table]),
         st.tuples(
             st.integers(1, 3),
             st.lists(st.tuples(trial, st.integers(1, 2), st.one_of(st.none(), st.integers(0, 2))), min_size=1),
         ),
     )
-    return draw(st.lists(step, min_size=1, max_size=8))
+    return draw(st.lists(step, min_size=1, max_size=12))
 
 
 @settings(max_examples=12, deadline=None)
@@ -467,9 +491,11 @@ def test_whatever_happened_there_is_one_row_per_key_and_the_newest(tmp_path_fact
     sweep = store.sweep("s")
     written = {AttemptRow: [], CurveRow: []}
     for number, step in enumerate(history):
-        if step is None:
+        if callable(step):
             with claim(sweep) as lease:
-                compact(sweep, lease)
+                for row_type in written:
+                    step(sweep, row_type, lease)
+                    assert_each_key_once(sweep, row_type)
             continue
         driver, keys = step
         attempts = [
@@ -495,6 +521,67 @@ def test_whatever_happened_there_is_one_row_per_key_and_the_newest(tmp_path_fact
         assert read_rows(sweep, row_type) == newest(rows)
         with run_query(store, f"SELECT * FROM {row_type.TABLE} ORDER BY {', '.join(row_type.KEY)}") as result:
             assert [row_type(**row) for row in result.table().to_pylist()] == newest(rows)
+
+
+def test_a_fold_writes_again_only_the_files_that_hold_the_same_keys(sweep):
+    first = write_part(sweep, 1, range(1, 7))
+    with claim(sweep) as lease:
+        fold_table(sweep, CurveRow, lease)
+        second = write_part(sweep, 1, range(11, 13))
+        fold_table(sweep, CurveRow, lease)
+        assert [len(keys_of(sweep, CurveRow, name)) for name in table_files(sweep, CurveRow).compacted] == [6, 2]
+        newer = write_part(sweep, 2, (2,))
+        fold_table(sweep, CurveRow, lease)
+    assert table_files(sweep, CurveRow).live == (
+        "compact-000002-000.parquet",  # untouched
+        "compact-000003-000.parquet",  # the tail
+        "compact-000003-001.parquet",  # the first without the second epoch
+    )
+    assert [key[2] for key in keys_of(sweep, CurveRow, "compact-000003-001.parquet")] == [1, 3, 4, 5, 6]
+    assert read_rows(sweep, CurveRow) == newest([*first, *second, *newer])
+
+
+def test_a_file_whose_keys_are_all_replaced_is_not_kept(sweep):
+    write_part(sweep, 1, (1, 2))
+    with claim(sweep) as lease:
+        fold_table(sweep, CurveRow, lease)
+        newer = write_part(sweep, 2, (1, 2))
+        fold_table(sweep, CurveRow, lease)
+    assert table_files(sweep, CurveRow).live == ("compact-000002-000.parquet",)
+    assert read_rows(sweep, CurveRow) == newer
+
+
+def test_what_a_fold_replaces_stays_until_the_next_one_for_readers_that_are_at_it(sweep):
+    listed = []
+    with claim(sweep) as lease:
+        for epoch in range(1, 9):
+            write_part(sweep, 1, (epoch,))
+            before = table_files(sweep, CurveRow).live
+            fold_table(sweep, CurveRow, lease)
+            assert set(before) <= set(names(sweep))
+            assert not (set(listed) - {*before, *table_files(sweep, CurveRow).live}) & set(names(sweep))
+            listed = before
+        compact_table(sweep, CurveRow, lease)
+    assert len(names(sweep)) == 2
+
+
+def test_files_stay_few_and_a_row_is_rewritten_few_times(sweep):
+    """Twenty folds of equal size: a tier never holds four files, and a row is written once per tier."""
+    counts, rows_written, write_batch = [], [], pq.ParquetWriter.write_batch
+    with claim(sweep) as lease, pytest.MonkeyPatch.context() as patch:
+
+        def counting(self, batch, *arguments):
+            rows_written.append(batch.num_rows)
+            write_batch(self, batch, *arguments)
+
+        patch.setattr(pq.ParquetWriter, "write_batch", counting)
+        for fold in range(20):
+            put_part(sweep, [make_row(CurveRow, trial_id=f"t{fold:02d}", epoch=epoch) for epoch in range(1, 5)])
+            fold_table(sweep, CurveRow, lease)
+            counts.append(len(table_files(sweep, CurveRow).compacted))
+    assert max(counts) <= 6  # three in each of two tiers
+    assert sum(rows_written) <= 80 * 3
+    assert len(read_rows(sweep, CurveRow)) == 80
 
 
 def test_every_table_can_be_compacted(sweep):

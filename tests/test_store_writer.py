@@ -128,6 +128,8 @@ def test_the_next_driver_counts_its_own_parts_from_one(sweep):
         {"epoch": True},
         {"val_top1": "0.5"},
         {"val_top1": 1e39},
+        {"val_top1": 3.4028235677973366e38},
+        {"val_top1": 10**400},
         {"trial_id": 7},
         {"sweep": "other"},
         {"driver_epoch": 9},
@@ -141,6 +143,17 @@ def test_a_row_that_cannot_be_stored_is_refused_at_once_and_alone(sweep, values)
         writer.add(make_row(CurveRow))
         writer.flush()
     assert len(read_rows(sweep, CurveRow)) == 1
+
+
+def test_the_largest_numbers_that_fit_are_stored(sweep):
+    largest = {"val_top1": 3.4028235677973362e38, "lr": -math.inf, "epoch": 2**31 - 1}
+    with claim(sweep) as lease, TableWriter(sweep, lease) as writer:
+        writer.add(make_row(CurveRow, **largest))
+        writer.add(make_row(TrialRow, score=1.7976931348623157e308, seed=-(2**63)))
+    (row,) = read_rows(sweep, CurveRow)
+    assert (row.val_top1, row.lr, row.epoch) == (3.4028234663852886e38, -math.inf, 2**31 - 1)
+    (trial,) = read_rows(sweep, TrialRow)
+    assert (trial.score, trial.seed) == (1.7976931348623157e308, -(2**63))
 
 
 def test_a_superseded_driver_stops_for_ever_and_writes_nothing_more(sweep):

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from orchestrator.cell_work import CellWork
 from orchestrator.outcomes import State
 from orchestrator.plan import Plan, PlannedTrial, Role
 from orchestrator.work_queue import WorkQueue
@@ -68,6 +69,41 @@ def test_batches_of_tune_trials_are_the_same_after_a_rebuild_within_a_batch() ->
     for count in range(17, 36):
         got = run_all(plan, slots=3, seed=count, kill_after={count})
         assert {key: trial.hp for key, trial in got.items()} == {key: trial.hp for key, trial in expected.items()}
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_counts_and_total_follow_every_step(seed: int) -> None:
+    plan, order = small_plan(), random.Random(seed)
+    queue, running, rows = WorkQueue(plan), [], []
+    while not queue.is_finished:
+        while (trial := queue.take()) is not None:
+            running.append(trial)
+        trial = running.pop(order.randrange(len(running)))
+        if order.random() < 0.2:
+            queue.put_back(trial)
+            continue
+        rows.append(ended(plan, trial, state=order.choice([State.COMPLETE, State.FAIL, State.DIVERGED])))
+        queue.close(rows[-1])
+        rebuilt = WorkQueue(plan, rows)
+        assert queue.counts == Counter(row.state for row in rows) == rebuilt.counts
+        assert (queue.total, queue.is_finished) == (rebuilt.total, rebuilt.is_finished)
+
+
+def test_a_step_looks_at_its_own_cell_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a driver of a large sweep has no time left for its workers."""
+    looked, state = [], CellWork.state
+    monkeypatch.setattr(CellWork, "state", lambda self: looked.append(self.cell.key) or state(self))
+    plan = small_plan()
+    queue = WorkQueue(plan)
+    trial = queue.take()
+    assert trial is not None
+    assert len(looked) == len(plan.cells)
+    looked.clear()
+    queue.close(ended(plan, trial))
+    for _ in range(3):
+        assert not queue.is_finished
+        assert (queue.counts.total(), queue.total) == (1, plan.trials)
+    assert looked == [trial.cell.key]
 
 
 def test_cells_advance_together() -> None:

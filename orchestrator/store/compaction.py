@@ -3,31 +3,30 @@
 New files are written first; then a manifest is created that makes them count and the old ones not, in one step; only
 then the old ones are deleted. Deleting goes by the listing taken before the manifest, and no name in it is ever used
 again, so that even a superseded driver that wakes up in the middle can delete nothing that counts.
+
+Two forms: `compact_table`, for a table at rest, leaves as few files as there can be; `fold_table`, beside a running
+sweep, rewrites only what keeps files few and keys single.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from orchestrator.errors import StoreError
-from orchestrator.store.connection import open_duckdb
+from orchestrator.store.compacted_files import ROWS_PER_FILE, write_compacted
 from orchestrator.store.files import store_errors
-from orchestrator.store.latest import newest_rows
 from orchestrator.store.lease import Lease
-from orchestrator.store.live import RETRIES, Manifest, TableFiles, paths_of, read_live, require
-from orchestrator.store.paths import compacted_name, parse_compacted, parse_manifest, parse_part
-from orchestrator.store.schema import ROW_TYPES, SCHEMA_VERSION, Row, arrow_schema
+from orchestrator.store.live import RETRIES, Manifest, TableFiles, read_live
+from orchestrator.store.paths import parse_compacted, parse_manifest, parse_part
+from orchestrator.store.schema import ROW_TYPES, SCHEMA_VERSION, Row
 from orchestrator.store.store import SweepStore
+from orchestrator.store.tiers import files_to_merge
 
-ROWS_PER_FILE = 2_000_000
-ROWS_PER_GROUP = 122_880
-MEMORY_LIMIT = "1GB"
-THREADS = 2  # it runs beside a sweep, and every thread takes its share of the memory
 STALE_SECONDS = 3600.0
 
 
@@ -48,9 +47,20 @@ class CompactionSummary:
 class _Size:
     """How much a set of files holds."""
 
-    files: int
-    rows: int
+    rows_of: Mapping[str, int]
     bytes: int
+
+    @property
+    def files(self) -> int:
+        return len(self.rows_of)
+
+    @property
+    def rows(self) -> int:
+        return sum(self.rows_of.values())
+
+
+Choice = Callable[[TableFiles, Mapping[str, int]], list[str]]
+"""Which compacted files a compaction merges, given the files and how many rows each of them holds."""
 
 
 def compact(sweep: SweepStore, lease: Lease) -> list[CompactionSummary]:
@@ -67,31 +77,67 @@ def compact(sweep: SweepStore, lease: Lease) -> list[CompactionSummary]:
 
 
 def compact_table(sweep: SweepStore, row_type: type[Row], lease: Lease) -> CompactionSummary:
-    """Compacts one table.
+    """Compacts one table into as few files as it needs.
 
     Raises:
         StoreError: The table cannot be read, or a newer bocb has written to it.
         SupersededError: A newer driver has claimed the sweep.
     """
+    return _compact(sweep, row_type, lease, _merge_all, keep_replaced=False)
+
+
+def fold_table(sweep: SweepStore, row_type: type[Row], lease: Lease) -> CompactionSummary:
+    """Moves the parts of one table into compacted files while a sweep runs, at a cost that does not grow with it.
+
+    What it replaces stays until the next fold, for the readers that are at it.
+
+    Raises:
+        StoreError: The table cannot be read, or a newer bocb has written to it.
+        SupersededError: A newer driver has claimed the sweep.
+    """
+    return _compact(sweep, row_type, lease, _merge_tiers, keep_replaced=True)
+
+
+def _merge_all(files: TableFiles, rows: Mapping[str, int]) -> list[str]:
+    """Nothing, where the table has no parts and no more files than its rows fill."""
+    total = sum(rows[name] for name in files.compacted)
+    settled = not files.foldable() and len(files.compacted) <= max(1, math.ceil(total / ROWS_PER_FILE))
+    return [] if settled else list(files.compacted)
+
+
+def _merge_tiers(files: TableFiles, rows: Mapping[str, int]) -> list[str]:
+    new_rows = sum(rows[part.file] for part in files.foldable())
+    compacted = {name: rows[name] for name in files.compacted}
+    return files_to_merge(compacted, new_rows, limit=ROWS_PER_FILE) if new_rows else []
+
+
+def _compact(
+    sweep: SweepStore, row_type: type[Row], lease: Lease, choose: Choice, *, keep_replaced: bool
+) -> CompactionSummary:
+    def once(files: TableFiles) -> CompactionSummary:
+        return _compact_files(sweep, row_type, lease, files, choose, keep_replaced=keep_replaced)
+
     for _ in range(RETRIES):
         lease.check()
         try:
-            return read_live(sweep, row_type, lambda files: _compact_files(sweep, row_type, lease, files))
+            return read_live(sweep, row_type, once)
         except FileExistsError:
             continue  # another compaction was faster: begin again from what it made
     raise StoreError(f"table {row_type.TABLE} of sweep {sweep.name!r} is being compacted by another process")
 
 
-def _compact_files(sweep: SweepStore, row_type: type[Row], lease: Lease, files: TableFiles) -> CompactionSummary:
+def _compact_files(
+    sweep: SweepStore, row_type: type[Row], lease: Lease, files: TableFiles, choose: Choice, *, keep_replaced: bool
+) -> CompactionSummary:
     before = _measure(sweep, row_type, files.live)
-    foldable = files.foldable()
-    if not foldable and not _orphans(files):
+    foldable, merged = files.foldable(), choose(files, before.rows_of)
+    if not foldable and not merged and not _orphans(files):
         _delete_replaced(sweep, row_type, files, files.manifest)
         return _summary(row_type, before, before)
     generation = files.last_compaction() + 1
     written = list(files.compacted)
-    if foldable:
-        written = _write_compacted(sweep, row_type, files, generation)
+    if foldable or merged:
+        written = write_compacted(sweep, row_type, files, generation, merged)
     manifest = Manifest(
         generation=files.manifest.generation + 1,
         files=tuple(written),
@@ -101,55 +147,14 @@ def _compact_files(sweep: SweepStore, row_type: type[Row], lease: Lease, files: 
     lease.check()
     sweep.files.create(sweep.paths.manifest(row_type, manifest.generation), manifest.to_json())
     after = _measure(sweep, row_type, TableFiles(names=files.names, manifest=manifest).live)
-    _delete_replaced(sweep, row_type, files, manifest)
+    _delete_replaced(sweep, row_type, files, manifest, keep=files.live if keep_replaced else ())
     return _summary(row_type, before, after)
-
-
-def _write_compacted(sweep: SweepStore, row_type: type[Row], files: TableFiles, generation: int) -> list[str]:
-    """Writes the newest row of every key, sorted; returns the names of the files."""
-    names: list[str] = []
-    with open_duckdb(memory_limit=MEMORY_LIMIT, threads=THREADS) as connection:
-        sql = newest_rows(
-            row_type,
-            compacted=paths_of(sweep, row_type, files.compacted),
-            tail=paths_of(sweep, row_type, [part.file for part in files.foldable()]),
-        )
-        try:
-            reader = connection.sql(f"{sql} ORDER BY {', '.join(row_type.KEY)}").to_arrow_reader(ROWS_PER_GROUP)
-            batches = iter(reader)
-            batch = next(batches, None)
-            while batch is not None:
-                names.append(compacted_name(generation, len(names)))
-                batch = _write_file(sweep, row_type, names[-1], batch, batches)
-        except (duckdb.Error, pa.ArrowException) as error:
-            require(sweep, row_type, files.live)
-            raise StoreError(
-                f"table {row_type.TABLE} of sweep {sweep.name!r} cannot be compacted: {error}"
-            ) from error
-    return names
-
-
-def _write_file(
-    sweep: SweepStore, row_type: type[Row], name: str, first: pa.RecordBatch, rest: Iterator[pa.RecordBatch]
-) -> pa.RecordBatch | None:
-    """Writes one file of at most ROWS_PER_FILE rows; returns the batch that did not fit."""
-    schema = arrow_schema(row_type)
-    rows = 0
-    batch: pa.RecordBatch | None = first
-    with (
-        sweep.files.new_file(sweep.paths.in_table(row_type, name)) as file,
-        pq.ParquetWriter(file, schema, compression="zstd") as writer,
-    ):
-        while batch is not None and (rows == 0 or rows + batch.num_rows <= ROWS_PER_FILE):
-            writer.write_batch(pa.RecordBatch.from_arrays(batch.columns, schema=schema), ROWS_PER_GROUP)
-            rows += batch.num_rows
-            batch = next(rest, None)
-    return batch
 
 
 def _measure(sweep: SweepStore, row_type: type[Row], names: tuple[str, ...]) -> _Size:
     """Also refuses files whose columns this version does not know: compacting would lose them."""
-    rows = size = 0
+    rows: dict[str, int] = {}
+    size = 0
     for name in names:
         path = sweep.paths.in_table(row_type, name)
         with sweep.files.open(path) as file:
@@ -163,9 +168,9 @@ def _measure(sweep: SweepStore, row_type: type[Row], names: tuple[str, ...]) -> 
                 f"table {row_type.TABLE} of sweep {sweep.name!r} was written by a newer bocb (schema {version}, this "
                 f"one knows {SCHEMA_VERSION}); compact it with that version"
             )
-        rows += metadata.num_rows
+        rows[name] = metadata.num_rows
         size += sweep.files.size(path)
-    return _Size(files=len(names), rows=rows, bytes=size)
+    return _Size(rows_of=rows, bytes=size)
 
 
 def _orphans(files: TableFiles) -> list[str]:
@@ -173,8 +178,12 @@ def _orphans(files: TableFiles) -> list[str]:
     return [name for name in files.names if parse_compacted(name) is not None and name not in files.compacted]
 
 
-def _delete_replaced(sweep: SweepStore, row_type: type[Row], files: TableFiles, manifest: Manifest) -> None:
+def _delete_replaced(
+    sweep: SweepStore, row_type: type[Row], files: TableFiles, manifest: Manifest, keep: tuple[str, ...] = ()
+) -> None:
     for name in files.names:
+        if name in keep:
+            continue
         part, generation = parse_part(name), parse_manifest(name)
         covered = part is not None and manifest.covers(part)
         older = generation is not None and generation < manifest.generation

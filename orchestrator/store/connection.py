@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import tempfile
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
 
 import duckdb
+import pyarrow as pa
 
 
 def open_duckdb(*, memory_limit: str | None = None, threads: int | None = None) -> duckdb.DuckDBPyConnection:
@@ -20,6 +22,25 @@ def open_duckdb(*, memory_limit: str | None = None, threads: int | None = None) 
     if threads is not None:
         connection.execute(f"SET threads = {threads}")
     return connection
+
+
+def stream(
+    connection: duckdb.DuckDBPyConnection, sql: str, batch_rows: int
+) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
+    """The answer to a query as its schema and batches; the rows of one file come in their order.
+
+    Raises:
+        duckdb.Error: The query cannot be run; also from the iterator, where pyarrow would report it as an `OSError`.
+    """
+    reader = connection.sql(sql).to_arrow_reader(batch_rows)
+    return reader.schema, _with_duckdb_errors(reader)
+
+
+def _with_duckdb_errors(reader: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
+    try:
+        yield from reader
+    except (OSError, pa.ArrowException) as error:
+        raise duckdb.OperationalError(str(error)) from error
 
 
 def quote(text: str) -> str:

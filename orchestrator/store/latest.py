@@ -28,6 +28,14 @@ _SQL_TYPES = {
     MOMENT: "TIMESTAMP",
 }
 
+FOLLOW_FROM_KEY: dict[str, tuple[str, ...]] = {
+    "sweeps": (),
+    "trials": ("backbone", "recipe", "optimizer", "role"),
+    "curves": ("backbone", "optimizer", "role"),
+    "attempts": (),
+}
+"""Per table, the columns that are the same in all rows of a key, because a trial's id is made of them."""
+
 
 def column_list(row_type: type[Row]) -> str:
     """The columns of a table, in order."""
@@ -39,35 +47,56 @@ def rows_of(row_type: type[Row], paths: Sequence[str]) -> str:
     return _scan(row_type, paths, extra=())
 
 
-def newest_rows(row_type: type[Row], *, compacted: Sequence[str], tail: Sequence[str]) -> str:
+def newest_rows(
+    row_type: type[Row],
+    *,
+    compacted: Sequence[str],
+    tail: Sequence[str],
+    contested: Sequence[str] = (),
+    filtered: bool = False,
+) -> str:
     """A SELECT of one row per key.
 
     Compacted files hold each key once among them, so only keys that also occur in the tail are compared. A row of the
     tail need not be newer: a driver that was superseded may have written it last. Where the deciding columns are
     equal, the row written last counts.
 
+    Every file is named where it is scanned and never through a common table expression, which DuckDB would fill with
+    all rows and columns before any filter.
+
     Args:
         row_type: The table.
         compacted: Paths of compacted files.
         tail: Paths of parts; of one folder, their names sort in the order of writing, after all compacted ones.
+        contested: Paths of further compacted files, of which only rows whose keys occur in the tail are wanted.
+        filtered: Whether the SELECT will be filtered by columns of `FOLLOW_FROM_KEY`; the filter then reaches the
+            files, at the price that rows of one key which differ in these columns would both be given.
     """
     if not tail:
         return rows_of(row_type, compacted)
     columns, keys = column_list(row_type), ", ".join(row_type.KEY)
     place = ("filename", "file_row_number")
+    group = ", ".join(row_type.KEY + (FOLLOW_FROM_KEY[row_type.TABLE] if filtered else ()))
     newest = ", ".join(f"{name} DESC NULLS LAST" for name in NEWEST_FIRST[row_type.TABLE] + place)
+    older = _scan(row_type, [*compacted, *contested], extra=place)
     return f"""
-        WITH tail AS ({_scan(row_type, tail, extra=place)}),
-        tail_keys AS (SELECT DISTINCT {keys} FROM tail),
-        compacted AS ({_scan(row_type, compacted, extra=place)}),
-        contested AS (
-            SELECT * FROM tail UNION ALL BY NAME SELECT * FROM compacted SEMI JOIN tail_keys USING ({keys})
-        ),
-        newest AS (
-            SELECT * FROM contested QUALIFY row_number() OVER (PARTITION BY {keys} ORDER BY {newest}) = 1
-        )
-        SELECT {columns} FROM newest
-        UNION ALL SELECT {columns} FROM compacted ANTI JOIN tail_keys USING ({keys})
+        WITH tail_keys AS MATERIALIZED (SELECT DISTINCT {keys} FROM ({_scan(row_type, tail, extra=())}))
+        SELECT {columns} FROM (
+            {_scan(row_type, tail, extra=place)}
+            UNION ALL BY NAME SELECT * FROM ({older}) SEMI JOIN tail_keys USING ({keys})
+        ) QUALIFY row_number() OVER (PARTITION BY {group} ORDER BY {newest}) = 1
+        UNION ALL SELECT {columns} FROM ({rows_of(row_type, compacted)}) ANTI JOIN tail_keys USING ({keys})
+    """  # noqa: S608 - names come from the schema
+
+
+def contested_places(row_type: type[Row], *, compacted: Sequence[str], tail: Sequence[str]) -> str:
+    """A SELECT of (filename, file_row_number) of the rows of compacted files whose keys occur in the tail as well."""
+    keys = ", ".join(row_type.KEY)
+    return f"""
+        SELECT filename, file_row_number
+        FROM ({_scan(row_type, compacted, extra=("filename", "file_row_number"))})
+        SEMI JOIN (SELECT DISTINCT {keys} FROM ({_scan(row_type, tail, extra=())})) USING ({keys})
+        ORDER BY ALL
     """  # noqa: S608 - names come from the schema
 
 

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from orchestrator.errors import QueryError, StoreError
-from orchestrator.store.connection import open_duckdb, quote
+from orchestrator.store.connection import open_duckdb, quote, stream
 from orchestrator.store.files import store_errors
 from orchestrator.store.guard import check_select, one_sentence
 from orchestrator.store.latest import column_list, newest_rows, rows_of
@@ -134,15 +134,13 @@ def _retried(
 
 def _run(connection: duckdb.DuckDBPyConnection, sql: str) -> QueryResult:
     connection.execute("BEGIN TRANSACTION READ ONLY")
-    reader = connection.sql(sql).to_arrow_reader(BATCH_ROWS)
-    schema = pa.schema(
-        [field.with_name(name) for field, name in zip(reader.schema, _unique(reader.schema), strict=True)]
-    )
+    answer, batches = stream(connection, sql, BATCH_ROWS)
+    schema = pa.schema([field.with_name(name) for field, name in zip(answer, _unique(answer), strict=True)])
     file = tempfile.SpooledTemporaryFile(MEMORY_BYTES)  # noqa: SIM115 - the result owns and closes it
     rows = 0
     try:
         with store_errors("the result cannot be kept on disk"), pa.ipc.new_stream(file, schema) as writer:
-            for batch in reader:
+            for batch in batches:
                 writer.write_batch(pa.RecordBatch.from_arrays(batch.columns, schema=schema))
                 rows += batch.num_rows
     except BaseException:  # whatever it was goes on; only the file must not stay
@@ -242,16 +240,22 @@ def _vanished(store: Store, listing: _Listing) -> bool:
 
 
 def _create_views(connection: duckdb.DuckDBPyConnection, listing: _Listing) -> None:
+    # Files are immutable, and each is scanned more than once: its footer need not be read again.
+    connection.execute("SET parquet_metadata_cache = true")
+    # Creating a view opens all files below it. The ready answers are therefore made over empty tables first, and find
+    # the files when they are asked.
+    for row_type in listing.tables:
+        connection.execute(f"CREATE VIEW {row_type.TABLE} AS {rows_of(row_type, [])}")
+    for name, sql in READY_ANSWERS.items():
+        connection.execute(f"CREATE VIEW {name} AS {sql}")
     for row_type, paths in listing.tables.items():
-        sql = newest_rows(row_type, compacted=paths.compacted, tail=paths.tail)
+        sql = newest_rows(row_type, compacted=paths.compacted, tail=paths.tail, filtered=True)
         if paths.settled:
             sql = f"{rows_of(row_type, paths.settled)} UNION ALL SELECT * FROM ({sql})"  # noqa: S608 - built by `newest_rows`
         if row_type is AttemptRow:
             sql = _with_lost(sql, listing.running)
         columns = column_list(row_type)
-        connection.execute(f"CREATE VIEW {row_type.TABLE} AS SELECT {columns} FROM ({sql})")  # noqa: S608 - as above
-    for name, sql in READY_ANSWERS.items():
-        connection.execute(f"CREATE VIEW {name} AS {sql}")
+        connection.execute(f"CREATE OR REPLACE VIEW {row_type.TABLE} AS SELECT {columns} FROM ({sql})")  # noqa: S608 - as above
 
 
 def _with_lost(sql: str, running: Sequence[tuple[str, int]]) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Sequence
+import sys
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
@@ -15,7 +16,10 @@ from orchestrator.errors import StoreError
 from orchestrator.store.schema import (
     BOOLEAN,
     INTEGER,
+    METRIC,
     MOMENT,
+    PRECISE,
+    ROW_TYPES,
     SMALL,
     TEXT,
     AttemptRow,
@@ -29,7 +33,40 @@ from orchestrator.store.schema import (
 
 R = TypeVar("R", SweepRow, TrialRow, CurveRow, AttemptRow)
 
-_LIMITS = {SMALL: 2**31, INTEGER: 2**63}
+
+def _check_of(kind: pa.DataType) -> Callable[[Any], bool]:
+    """What tells whether a value can be stored in a column of that type."""
+
+    def is_integer(value: Any) -> bool:
+        return isinstance(value, int) and not isinstance(value, bool) and -limit <= value < limit
+
+    def is_number(value: Any) -> bool:
+        if isinstance(value, float):
+            return abs(value) <= limit or not math.isfinite(value)
+        return isinstance(value, int) and not isinstance(value, bool) and abs(value) <= limit
+
+    def is_accepted(value: Any) -> bool:
+        return isinstance(value, accepted)
+
+    if kind in (SMALL, INTEGER):
+        limit: float = 2**31 if kind == SMALL else 2**63
+        return is_integer
+    if kind in (METRIC, PRECISE):
+        # A finite number may not become infinite: in float32 what lies half a step above the largest one does.
+        limit = math.nextafter(2.0**128 - 2.0**103, 0) if kind == METRIC else sys.float_info.max
+        return is_number
+    accepted = {TEXT: str, MOMENT: datetime, BOOLEAN: bool}[kind]
+    return is_accepted
+
+
+# Made once, because every measurement passes through them.
+_CHECKS = {
+    row_type: [
+        (column.name, _check_of(column.metadata["arrow"]), column.metadata["nullable"])
+        for column in columns_of(row_type)
+    ]
+    for row_type in ROW_TYPES
+}
 
 
 def check_row(row: Row) -> None:
@@ -38,30 +75,13 @@ def check_row(row: Row) -> None:
     Raises:
         StoreError: A value is missing, of a wrong type or out of range.
     """
-    for column in columns_of(type(row)):
-        value = getattr(row, column.name)
-        if value is None and column.metadata["nullable"]:
-            continue
-        if not _fits(value, column.metadata["arrow"]):
+    for name, fits, is_optional in _CHECKS[type(row)]:
+        value = getattr(row, name)
+        if not fits(value) and not (is_optional and value is None):
+            kind = arrow_schema(type(row)).field(name).type
             raise StoreError(
-                f"a row of table {row.TABLE} cannot be stored: column {column.name} takes "
-                f"{column.metadata['arrow']}, not {value!r}"
+                f"a row of table {row.TABLE} cannot be stored: column {name} takes {kind}, not {value!r}"
             )
-
-
-def _fits(value: Any, kind: pa.DataType) -> bool:
-    if kind == TEXT:
-        return isinstance(value, str)
-    if kind == MOMENT:
-        return isinstance(value, datetime)
-    if isinstance(value, bool) or kind == BOOLEAN:
-        return isinstance(value, bool) and kind == BOOLEAN
-    if kind in _LIMITS:
-        return isinstance(value, int) and -_LIMITS[kind] <= value < _LIMITS[kind]
-    # A finite number may not become infinite in float32.
-    return isinstance(value, (int, float)) and (
-        not math.isfinite(value) or math.isfinite(pa.scalar(float(value), kind).as_py())
-    )
 
 
 def encode_part(rows: Sequence[Row]) -> bytes:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 
 from orchestrator.errors import StoreError, SupersededError
-from orchestrator.store.compaction import compact_table
+from orchestrator.store.compaction import fold_table
 from orchestrator.store.files import describe
 from orchestrator.store.lease import Lease
 from orchestrator.store.live import table_files
@@ -47,7 +47,7 @@ class TableWriter:
     """
 
     def __init__(
-        self, sweep: SweepStore, lease: Lease, *, flush_seconds: float = 1.0, compact_after: int = 200
+        self, sweep: SweepStore, lease: Lease, *, flush_seconds: float = 1.0, compact_after: int = 30
     ) -> None:
         self._sweep = sweep
         self._lease = lease
@@ -248,7 +248,7 @@ class TableWriter:
     def _compact(self, row_types: list[type[Row]]) -> None:
         for row_type in row_types:
             try:
-                compact_table(self._sweep, row_type, self._lease)
+                fold_table(self._sweep, row_type, self._lease)
             except (OSError, StoreError, SupersededError) as error:
                 # Nothing is lost, the table is only slower to read; the next one tries again.
                 _log.warning("table %s was not compacted: %s", row_type.TABLE, error)
