@@ -57,16 +57,20 @@ class CellWork:
 
     @property
     def misplaced(self) -> tuple[TrialRow, ...]:
-        """Confirm trials whose mark is wrong: of settings that are no longer the best, or are again.
+        """Trials whose `superseded` mark is wrong: an edited spec no longer has them, or has them again.
 
-        Empty until the cell's best settings are decided.
+        A confirm trial is not judged until the cell's best settings are decided.
         """
         self._extend()
-        if self._confirm is None:
-            return ()
-        wanted = {trial.trial_id for trial in self._confirm}
-        confirmed = [row for row in self._ended.values() if row.role == Role.CONFIRM]
-        return tuple(row for row in confirmed if row.superseded == (row.trial_id in wanted))
+        fixed = {trial.trial_id for trial in self._fixed}
+        confirm = None if self._confirm is None else {trial.trial_id for trial in self._confirm}
+
+        def is_wanted(row: TrialRow) -> bool:
+            if row.role == Role.CONFIRM:
+                return not row.superseded if confirm is None else row.trial_id in confirm
+            return row.number < self._plan.protocol.tune.trials if row.role == Role.TUNE else row.trial_id in fixed
+
+        return tuple(row for row in self._ended.values() if row.superseded == is_wanted(row))
 
     def state(self) -> CellState:
         """How far the cell is now; takes time in proportion to its trials."""

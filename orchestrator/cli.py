@@ -49,8 +49,14 @@ def main() -> None:
         # Whoever read the answer has seen enough.
         silence_stdout()
         code = Exit.COMPLETE
+    except SystemExit as ended:
+        # Typer turns a broken pipe into exit 1 by itself; code of the user's own may end the process, too.
+        if not isinstance(ended.__context__, BrokenPipeError):
+            raise
+        silence_stdout()
+        code = Exit.COMPLETE
     except TyperException as error:
-        _fail(str(error) or "see --help", "usage", as_json=as_json)
+        _fail(_usage_sentence(error), "usage", as_json=as_json)
         code = Exit.USAGE
     except (BocbError, UserError) as error:
         if debug:
@@ -66,6 +72,13 @@ def main() -> None:
         _fail("stopped by a signal; the same command continues the sweep", "signal", as_json=as_json)
         code = Exit.SIGNAL
     sys.exit(int(code or 0))
+
+
+def _usage_sentence(error: TyperException) -> str:
+    said = error.format_message().replace("Value error, ", "").rstrip(".")
+    context = getattr(error, "ctx", None)
+    command = f"{context.info_name} " if context is not None and context.parent is not None else ""
+    return f"{said}; see `bocb {command}--help`" if said else f"see `bocb {command}--help`"
 
 
 def _fail(sentence: str, kind: str, *, as_json: bool) -> None:

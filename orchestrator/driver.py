@@ -249,7 +249,7 @@ class Driver:
         return read_log(self._store, task.trial_id, task.driver_epoch, task.attempt)
 
     def _mark(self, misplaced: Sequence[TrialRow]) -> None:
-        """Says of confirm trials whether their setting is still among the best of its cell."""
+        """Says of trials whether the plan still has them."""
         for row in misplaced:
             marked = replace(row, superseded=not row.superseded, driver_epoch=self._lease.driver_epoch)
             self._writer.add(marked)

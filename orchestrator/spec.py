@@ -32,7 +32,7 @@ Positive64 = Annotated[int, Field(ge=1, lt=2**63)]
 class Section(BaseModel):
     """A table of the spec: unknown keys are refused, values are not coerced."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 class SweepSection(Section):
@@ -151,6 +151,11 @@ class ProtocolSection(Section):
             raise ValueError("confirm repeats the best design and tune trials, so it needs one of these roles")
         if not (self.default.seeds or self.design.points or self.tune.trials):
             raise ValueError("no role has a trial; set seeds, points or trials of at least one")
+        if self.tune.warm_start is not None and self.tune.warm_start > self.design.points:
+            raise ValueError(
+                f"tune.warm_start = {self.tune.warm_start} design points are more than design.points = "
+                f"{self.design.points}"
+            )
         return self
 
 

@@ -144,9 +144,11 @@ def _own_modules(spec: Spec) -> set[Path]:
     found = set()
     for top in {name.partition(":")[0].partition(".")[0] for name in named} - set(PACKAGES):
         module = importlib.util.find_spec(top)
-        origin = Path(module.origin) if module is not None and module.origin else None
-        if origin is not None and "site-packages" not in origin.parts:
-            found.add(origin.parent if origin.name == "__init__.py" else origin)
+        if module is None:
+            continue
+        # A package is its folders, with or without an __init__.py; a module is its file.
+        places = module.submodule_search_locations or ([module.origin] if module.origin else [])
+        found |= {Path(place) for place in places if "site-packages" not in Path(place).parts}
     return found
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
 import tempfile
@@ -10,16 +11,18 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
+
+import psutil
 
 from orchestrator.checkpoint_budget import check_budget
 from orchestrator.clock import utc_now
 from orchestrator.driver import Driver
 from orchestrator.errors import ClusterError, Exit, StoppedError
-from orchestrator.history import History, lost_attempts, newest_version, read_history
+from orchestrator.history import lost_attempts, newest_version, read_history
 from orchestrator.outcomes import State
 from orchestrator.plan import Plan
 from orchestrator.progress import Progress
@@ -42,6 +45,7 @@ FLUSH_SECONDS = 120.0
 """How long the last rows of a run may take to become durable."""
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """Ctrl-C, a polite end, and a terminal that was closed."""
+SCRATCH_PREFIX = "bocb-tune-"
 STALE_SECONDS = 3600.0
 """Age from which a temporary file was left by something that was killed."""
 
@@ -75,7 +79,7 @@ def run_sweep(plan: Plan, store: Store, options: RunOptions, progress: Progress)
         check_free(sweep)
     finished = _finished_queue(plan, sweep, version, options)
     if finished is not None:
-        progress.say(f"{plan.spec.sweep.name} is complete: nothing to run")
+        progress.say(f"{plan.spec.sweep.name} is complete: nothing to run{_failures(plan, finished)}")
         return _exit_of(finished, [], out_of_budget=False)
     prepare(private=options.address is None)
     # Deferred: Ray takes seconds to import, reads its environment then, and a complete sweep needs none of it.
@@ -97,8 +101,20 @@ def _finished_queue(plan: Plan, sweep: SweepStore, version: SweepRow | None, opt
         return None
     past = read_history(sweep, plan, options.retry)
     queue = WorkQueue(plan, past.ended)
-    is_done = queue.is_finished and not queue.misplaced and not past.unfinished
+    is_settled = not queue.misplaced and not past.unfinished and queue.total == version.trials_planned
+    is_done = queue.is_finished and is_settled
     return queue if is_done else None
+
+
+def _failures(plan: Plan, queue: WorkQueue) -> str:
+    """What to say of failed trials, if there are any."""
+    failed = queue.counts[State.FAIL]
+    if not failed:
+        return ""
+    return (
+        f"; {failed} of its trials failed: the view `failures` of `bocb query` says why, "
+        f"`bocb resume {plan.spec.sweep.name} --retry all` runs them again"
+    )
 
 
 def check_edit(version: SweepRow | None, plan: Plan) -> None:
@@ -123,37 +139,39 @@ def _run_claimed(
     past = read_history(sweep, plan, options.retry)
     check_edit(past.version, plan)  # again: another driver may have run until the claim
     with TableWriter(sweep, lease) as writer:
-        opening: list[Row] = [*_new_version(plan, past, lease), *lost_attempts(sweep, past, lease.driver_epoch)]
-        for row in opening:
+        version = _version_row(plan, past.version, lease)
+        opening: list[Row] = [] if version is past.version else [version]
+        for row in opening + list(lost_attempts(sweep, past, lease.driver_epoch)):
             writer.add(row)
         writer.flush()
         sweep.files.delete_stale_temporaries(sweep.name, older_than_seconds=STALE_SECONDS)
         driver = Driver(plan, sweep, lease, writer, past)
         signals = [] if driver.queue.is_finished else _drive(driver, sweep, writer, resources, progress)
+        if driver.queue.total != version.trials_planned:
+            writer.add(replace(version, trials_planned=driver.queue.total, driver_epoch=lease.driver_epoch))
         progress.finish(driver)
+        if driver.queue.counts[State.FAIL]:
+            progress.say(f"{plan.spec.sweep.name}{_failures(plan, driver.queue)}")
         return _exit_of(driver.queue, signals, out_of_budget=driver.out_of_budget)
 
 
-def _new_version(plan: Plan, past: History, lease: Lease) -> list[SweepRow]:
-    """The row of the sweep's version, if spec, code or packages are not those of the newest one."""
-    newest = past.version
+def _version_row(plan: Plan, newest: SweepRow | None, lease: Lease) -> SweepRow:
+    """The sweep's newest version if spec, code and packages are still those, else the next one."""
     now = (plan.spec.digest(), package_versions(), code_version())
     if newest is not None and (newest.spec_sha256, newest.packages, newest.code_version) == now:
-        return []
-    return [
-        SweepRow(
-            sweep=plan.spec.sweep.name,
-            version=past.version.version + 1 if past.version else 1,
-            driver_epoch=lease.driver_epoch,
-            spec=plan.spec.canonical_json(),
-            spec_sha256=plan.spec.digest(),
-            trials_planned=plan.trials,
-            cells=json.dumps([[c.backbone.name, c.recipe.name, c.optimizer.name] for c in plan.cells]),
-            created_at=utc_now(),
-            packages=package_versions(),
-            code_version=code_version(),
-        )
-    ]
+        return newest
+    return SweepRow(
+        sweep=plan.spec.sweep.name,
+        version=newest.version + 1 if newest else 1,
+        driver_epoch=lease.driver_epoch,
+        spec=plan.spec.canonical_json(),
+        spec_sha256=plan.spec.digest(),
+        trials_planned=plan.trials,
+        cells=json.dumps([[c.backbone.name, c.recipe.name, c.optimizer.name] for c in plan.cells]),
+        created_at=utc_now(),
+        packages=package_versions(),
+        code_version=code_version(),
+    )
 
 
 def _drive(
@@ -216,8 +234,15 @@ def _obey(request: StopRequest | None, driver: Driver) -> None:
 
 @contextmanager
 def _scratch_folder() -> Iterator[Path]:
-    """A folder for what Tune writes; nothing in it is ever read, and it is gone after the run."""
-    folder = Path(tempfile.mkdtemp(prefix="bocb-tune-"))
+    """A folder for what Tune writes; nothing in it is ever read, and it is gone after the run.
+
+    One that a killed process has left goes with the next run on this machine.
+    """
+    for left in Path(tempfile.gettempdir()).glob(f"{SCRATCH_PREFIX}*-*"):
+        owner = left.name.removeprefix(SCRATCH_PREFIX).partition("-")[0]
+        if owner.isdecimal() and not psutil.pid_exists(int(owner)):
+            shutil.rmtree(left, ignore_errors=True)
+    folder = Path(tempfile.mkdtemp(prefix=f"{SCRATCH_PREFIX}{os.getpid()}-"))
     try:
         yield folder
     finally:

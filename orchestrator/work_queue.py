@@ -20,6 +20,7 @@ class WorkQueue:
     def __init__(self, plan: Plan, ended: Iterable[TrialRow] = ()) -> None:
         self._plan = plan
         self._cells = {cell.key: CellWork(plan, cell) for cell in plan.cells}
+        self._strays: dict[str, TrialRow] = {}
         # Asked several times a second how far the cells are, it looks again only at those that changed.
         self._changed = set(self._cells)
         self._known = {key: CellState() for key in self._cells}
@@ -51,16 +52,19 @@ class WorkQueue:
         self._changed.add(trial.cell.key)
 
     def close(self, row: TrialRow) -> None:
-        """Records that a trial ended; one of a cell that the plan no longer has is passed over."""
+        """Records that a trial ended; one of a cell that the plan no longer has counts nowhere."""
         key = cell_key(row.backbone, row.recipe, row.optimizer)
         if key in self._cells:
             self._cells[key].close(row)
             self._changed.add(key)
+        else:
+            self._strays[row.trial_id] = row
 
     @property
     def misplaced(self) -> tuple[TrialRow, ...]:
-        """Confirm trials whose `superseded` mark is wrong; see `CellWork.misplaced`."""
-        return tuple(row for work in self._cells.values() for row in work.misplaced)
+        """Trials whose `superseded` mark is wrong: see `CellWork.misplaced`; and all of cells that the plan lacks."""
+        strays = [row for row in self._strays.values() if not row.superseded]
+        return (*strays, *(row for work in self._cells.values() for row in work.misplaced))
 
     def misplaced_in(self, cell: Cell) -> tuple[TrialRow, ...]:
         """The same for one cell."""

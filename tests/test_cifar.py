@@ -136,6 +136,13 @@ def replace_labels(path: Path, label: int) -> None:
     write_pickle(path, PIXELS[:2], np.array([0, label]), "labels", protocol=2)
 
 
+def flip_in_the_middle(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    place = content.index(b"IDAT") + 10
+    content[place : place + 20] = bytes(255 - byte for byte in content[place : place + 20])
+    path.write_bytes(bytes(content))
+
+
 @pytest.mark.parametrize(
     ("layout", "damage", "part"),
     [
@@ -148,7 +155,12 @@ def replace_labels(path: Path, label: int) -> None:
         ("official folder", lambda p: replace_labels(p / "data_batch_2", 10), "data_batch_2 has the label 10"),
         ("parquet folder", lambda p: (p / "train-00001-of-00002.parquet").unlink(), "train-00001-of-00002"),
         ("parquet folder", lambda p: (p / "test-00000-of-00001.parquet").unlink(), "no test part"),
-        ("parquet folder", lambda p: truncate(p / "train-00001-of-00002.parquet"), "train-00001.* whole Parquet"),
+        (
+            "parquet folder",
+            lambda p: truncate(p / "train-00001-of-00002.parquet"),
+            "train-00001.* cannot be read as Parquet",
+        ),
+        ("parquet folder", lambda p: flip_in_the_middle(p / "train-00001-of-00002.parquet"), "train-00001"),
         ("parquet folder", lambda p: write_shard(p / "train-00000-of-00002.parquet", slice(0, 5), "l"), "no column"),
     ],
 )

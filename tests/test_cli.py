@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -165,6 +167,41 @@ def test_wrong_usage_is_exit_two(call: Call, arguments: list[str]) -> None:
     assert (answer.code, answer.err.count("\n")) == (2, 1)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["run"], "Missing argument 'SPEC'; see `bocb run --help`"),
+        (["statsu"], "Did you mean 'status'?; see `bocb --help`"),
+        (["list", "animals"], "'animals' is not one of 'backbones'"),
+    ],
+)
+def test_wrong_usage_says_what_to_do(call: Call, arguments: list[str], sentence: str) -> None:
+    assert sentence in call(*arguments).err
+
+
+def test_a_status_without_a_name_is_a_list_however_many_sweeps_there_are(call: Call, tmp_path: Path) -> None:
+    shutil.copytree(OLD_STORE, tmp_path / "bocb-store")
+    alone = json.loads(call("status", "--json").out)
+    assert [entry["sweep"] for entry in alone["sweeps"]] == ["old"]
+    assert alone["planned"] == json.loads(call("status", "old", "--json").out)["planned"] == 48
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["query", "SELECT * FROM range(1000000)", "--format", form] for form in ("csv", "json", "parquet", "table")]
+    + [["list", "backbones", "--json"], ["status", "--json"]],
+    ids=" ".join,
+)
+def test_a_reader_that_has_seen_enough_is_no_error(tmp_path: Path, arguments: list[str]) -> None:
+    command = [sys.executable, "-m", "orchestrator.cli", *arguments]
+    environment = {**os.environ, "BOCB_STORE": str(OLD_STORE)}
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert (process.wait(timeout=60), process.stderr.read()) == (0, b"")
+
+
 @pytest.mark.parametrize("command", [["status"], ["report", "-o", "page.html"], ["resume"], ["stop"]])
 def test_an_unknown_sweep_or_store_is_named(call: Call, tmp_path: Path, command: list[str]) -> None:
     answer = call(command[0], "nothing", *command[1:])
@@ -233,12 +270,13 @@ def test_help_names_every_command(call: Call) -> None:
         assert f" {command} " in help_text
 
 
+OLD_STORE = Path(__file__).parent / "fixtures" / "store_v1"
 HEAVY = ("ray", "torch", "timm", "scipy", "optuna", "pandas", "fastparquet", "sklearn", "altair")
 
 
 @pytest.mark.parametrize("arguments", [["status"], ["query", "SELECT count(*) FROM trials"]])
 def test_looking_at_a_store_imports_nothing_heavy(tmp_path: Path, arguments: list[str]) -> None:
-    (tmp_path / "store").mkdir()
+    shutil.copytree(OLD_STORE, tmp_path / "store")
     code = (
         "import sys\nfrom orchestrator import cli\n"
         f"sys.argv = ['bocb', *{arguments!r}, '--store', {str(tmp_path / 'store')!r}]\n"

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from search_spaces.datasets import DatasetInfo
 from search_spaces.errors import DataError
-from trainers.cifar_parquet import find_shards, read_images, read_labels
+from trainers.cifar_parquet import check_images, find_shards, read_images, read_labels
 from trainers.cifar_pickle import read_batch
 
 
@@ -106,7 +106,7 @@ def _parquet_files(info: DatasetInfo, folder: Path) -> CifarFiles:
 
 
 def check_cifar(info: DatasetInfo, path: Path) -> None:
-    """Opens every file and checks its labels, without decoding Parquet images.
+    """Opens every file and checks its labels and images.
 
     Raises:
         DataError: A file is missing or damaged, or a label is out of range; the message names the file.
@@ -114,6 +114,8 @@ def check_cifar(info: DatasetInfo, path: Path) -> None:
     files = find_files(info, path)
     for file in (*files.train, *files.test):
         _checked_labels(info, file, _reader(info, files)(file))
+        if files.is_parquet:
+            check_images(file)
 
 
 def read_cifar(info: DatasetInfo, path: Path, part: str) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -67,15 +68,34 @@ def read_images(shard: Path) -> NDArray[np.uint8]:
     return images
 
 
-def _decode(value: object, shard: Path, row: int) -> NDArray[np.uint8]:
+def check_images(shard: Path) -> None:
+    """Looks at every image of one shard: the checksums of a PNG show damage without its pixels being decoded.
+
+    Raises:
+        DataError: The file is damaged, or an image is.
+    """
+    column = _read_column(shard, _column(shard, IMAGE_COLUMNS))
+    for row, value in enumerate(column):
+        with _opened(value.as_py(), shard, row) as picture:
+            picture.verify()
+
+
+@contextmanager
+def _opened(value: object, shard: Path, row: int) -> Iterator[Image.Image]:
+    """An image of a shard; whatever is wrong with it while the block runs is said in one sentence."""
     content = value.get("bytes") if isinstance(value, dict) else value
     if not isinstance(content, bytes):
         raise DataError(f"row {row} of {shard} has no image bytes; expected img to be struct<bytes, path>")
     try:
         with Image.open(io.BytesIO(content)) as picture:
-            pixels = np.asarray(picture.convert("RGB"))
+            yield picture
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
         raise DataError(f"row {row} of {shard} is not a whole image: {error}") from error
+
+
+def _decode(value: object, shard: Path, row: int) -> NDArray[np.uint8]:
+    with _opened(value, shard, row) as picture:
+        pixels = np.asarray(picture.convert("RGB"))
     if pixels.shape != (32, 32, 3):
         raise DataError(f"row {row} of {shard} is {pixels.shape[1]}x{pixels.shape[0]} px; expected 32x32")
     return pixels.transpose(2, 0, 1)
@@ -85,7 +105,7 @@ def _column(shard: Path, names: Sequence[str]) -> str:
     try:
         present = pq.read_schema(shard).names
     except (pa.ArrowException, OSError) as error:
-        raise DataError(f"{shard} is not a whole Parquet file: {error}") from error
+        raise DataError(f"{shard} cannot be read as Parquet: {error}") from error
     for name in names:
         if name in present:
             return name
@@ -96,4 +116,4 @@ def _read_column(shard: Path, name: str) -> pa.ChunkedArray:
     try:
         return pq.read_table(shard, columns=[name]).column(name)
     except (pa.ArrowException, OSError) as error:
-        raise DataError(f"{shard} is not a whole Parquet file: {error}") from error
+        raise DataError(f"{shard} cannot be read as Parquet: {error}") from error

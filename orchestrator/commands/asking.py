@@ -33,7 +33,10 @@ def status(
     names = [sweep] if sweep else opened.sweeps()
     found = [sweep_status(opened, name) for name in names]
     if as_json:
-        print_json(found[0].as_json() if len(found) == 1 else {"sweeps": [one.as_json() for one in found]})
+        every = [one.as_json() for one in found]
+        alone = every[0] if len(every) == 1 else {}
+        # Without a name a list, whatever the store holds; where there is one sweep its keys stand beside it.
+        print_json(every[0] if sweep else {**alone, "sweeps": every})
         return
     if not found:
         out.print(f"the store {opened.uri} holds no sweeps", highlight=False)

@@ -30,7 +30,7 @@ def compact(store: StoreOption = None, as_json: JsonOption = False) -> None:
         print_json(
             [{"sweep": name, "table": s.table, "files": s.files_after, "rows": s.rows_after} for name, s in rows]
         )
-    else:
+    elif cells or not busy:
         out.print(table_of(columns, cells))
     if busy:
         raise BusyError("; ".join(busy))

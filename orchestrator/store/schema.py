@@ -47,7 +47,9 @@ class SweepRow:
     driver_epoch: int = column(SMALL, "Which driver of the sweep wrote the row: 1, 2, ...")
     spec: str = column(TEXT, "The validated spec, as canonical JSON.")
     spec_sha256: str = column(TEXT, "SHA-256 of `spec`.")
-    trials_planned: int = column(INTEGER, "Trials of the whole plan.")
+    trials_planned: int = column(
+        INTEGER, "Trials of the whole plan, without those that can never run: a cell may have nothing to confirm."
+    )
     cells: str = column(TEXT, "The plan's cells, as a JSON list of [backbone, recipe, optimizer].")
     created_at: datetime = column(MOMENT, "When this version was first run (UTC).")
     packages: str = column(TEXT, "Versions of Python and of the packages that matter, as a JSON object.")
@@ -121,7 +123,7 @@ class TrialRow:
     history_sha256: str | None = column(TEXT, "Digest of the learning curve, exact to the last bit.", optional=True)
     repeats: str | None = column(TEXT, "For confirm: the trial whose setting is repeated.", optional=True)
     superseded: bool = flag(
-        "For confirm: the setting is no longer among its cell's best since the sweep grew; the trial counts no more."
+        "The spec no longer has the trial, or its setting is no longer among its cell's best: it counts no more."
     )
     micro_batch: int | None = column(
         SMALL,

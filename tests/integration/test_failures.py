@@ -97,28 +97,31 @@ def test_what_a_trial_prints_is_kept_even_if_its_worker_is_killed(tmp_path: Path
     assert not list((store / "failing" / "checkpoints").glob("*")), "a log outlived its trial"
 
 
-def write_damaged_cifar(folder: Path) -> None:
-    """A tiny CIFAR-10 whose Parquet is whole and one of whose images is not."""
-    folder.mkdir()
+def write_cifar(folder: Path) -> None:
+    """A tiny CIFAR-10 as Parquet."""
+    folder.mkdir(exist_ok=True)
     pixels = np.random.default_rng(0).integers(0, 255, (32, 32, 3), dtype=np.uint8)
     Image.fromarray(pixels).save(folder / "image.png")
     png = (folder / "image.png").read_bytes()
-    for part, images in (("train", [png] * 39 + [png[: len(png) // 2]]), ("test", [png] * 10)):
-        table = pa.table(
-            {
-                "img": [{"bytes": image, "path": ""} for image in images],
-                "label": list(range(10)) * (len(images) // 10),
-            }
-        )
+    for part, count in (("train", 40), ("test", 10)):
+        table = pa.table({"img": [{"bytes": png, "path": ""}] * count, "label": [n % 10 for n in range(count)]})
         pq.write_table(table, folder / f"{part}-00000-of-00001.parquet")
 
 
-def test_a_damaged_data_file_is_named_and_can_be_retried(tmp_path: Path) -> None:
-    write_damaged_cifar(tmp_path / "data")
+def test_data_that_is_damaged_while_it_runs_is_named_and_can_be_retried(tmp_path: Path) -> None:
+    write_cifar(tmp_path / "data")
     write_spec(tmp_path, "test_vit3", data='name = "cifar10"\npath = "data"', training="epochs = 1\nbatch_size = 8")
-    store = run_here(tmp_path, 3)
+    store = tmp_path / "store"
+    with running(store, "run", "failing.toml") as process:
+        # The data was looked at before anything started; it is damaged after that and before a worker reads it.
+        wait_until(lambda: (store / "failing").exists(), "the sweep to begin")
+        shard = tmp_path / "data" / "train-00000-of-00001.parquet"
+        shard.write_bytes(shard.read_bytes()[:-100])
+        assert process.wait(timeout=120) == 3
     reasons = {row.reason or "" for row in recorded(store, "failing", TrialRow)}
-    assert all(reason.startswith("data: row 39 of ") and "is not a whole image" in reason for reason in reasons)
+    assert all(reason.startswith("data: ") and "cannot be read as Parquet" in reason for reason in reasons), reasons
+    assert bocb(store, "run", "failing.toml").returncode == 2
+    write_cifar(tmp_path / "data")
     listed = bocb(store, "resume", "failing", "--retry", "data", "--dry-run").stdout
     assert "2 trials can start now" in listed
     assert "0 trials can start now" in bocb(store, "resume", "failing", "--retry", "oom", "--dry-run").stdout
