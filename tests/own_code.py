@@ -18,6 +18,14 @@ def slow_b() -> Behaviour:
     return Behaviour(epoch_seconds=0.15)
 
 
+def counted_a() -> Behaviour:
+    return Behaviour(epoch_seconds=0.15, before_epoch=_count)
+
+
+def counted_b() -> Behaviour:
+    return Behaviour(epoch_seconds=0.15, before_epoch=_count)
+
+
 def sleepy() -> Behaviour:
     return Behaviour(epoch_seconds=0.8)
 
@@ -44,6 +52,12 @@ def hangs_always() -> Behaviour:
 
 def talks() -> Behaviour:
     return Behaviour(before_epoch=_talk)
+
+
+def _count(epoch: int) -> None:
+    """Leaves one byte for every epoch that any process begins to train."""
+    with Path(os.environ["BOCB_TEST_FLAG"]).open("ab") as file:
+        file.write(b".")
 
 
 def _hang(epoch: int) -> None:

@@ -26,7 +26,8 @@ from orchestrator.store.files import store_errors
 from orchestrator.store.paths import parse_driver
 from orchestrator.store.store import SweepStore
 
-EXPIRY_SECONDS = 60.0
+EXPIRY_SECONDS = float(os.environ.get("BOCB_LEASE_SECONDS", "60"))
+"""A driver that shows no sign of life for so long may be taken over. All drivers of a store must agree on it."""
 
 _log = logging.getLogger(__name__)
 
@@ -83,7 +84,7 @@ class Lease:
         """Shows that this driver lives."""
         self._write_beat(released=False)
 
-    def start_heartbeat(self, seconds: float = 10.0) -> None:
+    def start_heartbeat(self, seconds: float = EXPIRY_SECONDS / 6) -> None:
         """Beats every `seconds` from a thread of its own, until `release`."""
         if self._thread is None:
             self._thread = threading.Thread(target=self._keep_beating, args=(seconds,), name="heartbeat", daemon=True)

@@ -159,6 +159,29 @@ def test_a_killed_worker_costs_no_trial(spec: Path, undisturbed: Path, tmp_path:
     assert {row["reason"] for row in lost} == {"worker died"}
 
 
+def test_a_driver_that_was_paused_and_taken_over_stops_when_it_wakes(
+    spec: Path, undisturbed: Path, tmp_path: Path
+) -> None:
+    store, short = tmp_path / "store", {"BOCB_LEASE_SECONDS": "6"}
+    with running(store, "run", str(spec), **short) as paused:
+        wait_until(lambda: ended_trials(store) >= 3, "three trials")
+        paused.send_signal(signal.SIGSTOP)
+        refused = bocb(store, "run", str(spec), **short)
+        assert (refused.returncode, "is being run by process" in refused.stderr) == (4, True)
+        before = ended_trials(store)
+        with running(store, "run", str(spec), "--take-over", **short) as heir:
+            wait_until(lambda: ended_trials(store) >= before + 2, "two trials of the new driver")
+            paused.send_signal(signal.SIGCONT)
+            assert paused.wait(timeout=60) == 4, (tmp_path / "output.txt").read_text()
+            assert heir.wait(timeout=120) == 0, (tmp_path / "output.txt").read_text()
+    assert "another driver has taken over" in (tmp_path / "output.txt").read_text()
+    assert results(store) == results(undisturbed)
+    assert curves(store) == curves(undisturbed)
+    parts = [path.name for path in (store / "killed" / "trials").glob("part-000001-*")]
+    assert len({row.trial_id for row in recorded(store, "killed", TrialRow)}) == TRIALS
+    assert parts, "the first driver wrote nothing: the test took too little over"
+
+
 def one_cell(backbone: str) -> str:
     return f"""
 [sweep]

@@ -1,0 +1,100 @@
+"""Whatever is killed, stopped or filled up while a sweep runs: nothing is lost, nothing doubled, no number changes.
+
+`make test` runs the short form, `make chaos` the long one (BOCB_CHAOS=long); BOCB_CHAOS_SEED chooses another list.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.integration.chaos import FAULTS, Run, full_disk, run_under_faults, toll_of
+from tests.integration.commands import bocb, end_marked
+
+IS_LONG = os.environ.get("BOCB_CHAOS") == "long"
+SEED = int(os.environ.get("BOCB_CHAOS_SEED", "0"))
+
+pytestmark = [pytest.mark.ray, pytest.mark.timeout(3000 if IS_LONG else 400)]
+
+SPEC = """
+[sweep]
+name = "chaos"
+[grid]
+backbones = [{backbones}]
+optimizers = ["sgd", "adamw"]
+[data]
+name = "synthetic"
+[training]
+epochs = 5
+[protocol.default]
+seeds = 1
+[protocol.design]
+points = {points}
+[protocol.tune]
+trials = {tuned}
+[protocol.confirm]
+top = 1
+seeds = {seeds}
+[checkpoints]
+interval_seconds = 0
+[resources]
+max_concurrent = 2
+"""
+SHORT = {"backbones": '"tests.own_code:counted_a"', "points": 2, "tuned": 2, "seeds": 1}
+LONG = {"backbones": '"tests.own_code:counted_a", "tests.own_code:counted_b"', "points": 8, "tuned": 4, "seeds": 3}
+TRIALS, FAULT_COUNT = (64, 30) if IS_LONG else (12, 7)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A folder on a disk of its own that is easily filled, where this machine allows one; else any folder."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", str(folder)]
+    is_small = sys.platform == "linux" and os.geteuid() == 0 and subprocess.run(mount, check=False).returncode == 0
+    if not is_small:
+        (folder / "is-large").touch()
+    try:
+        yield folder
+    finally:
+        if is_small:
+            subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def fault_list(count: int, *, may_fill: bool) -> list:
+    """Every kind in turn, in an order that follows from the seed."""
+    kinds = [fault for fault in FAULTS if may_fill or fault is not full_disk]
+    chosen = [kinds[number % len(kinds)] for number in range(count)]
+    random.Random(SEED).shuffle(chosen)
+    return chosen
+
+
+def test_a_sweep_under_faults_equals_one_that_was_left_alone(tmp_path: Path, small_disk: Path) -> None:
+    spec = SPEC.format(**(LONG if IS_LONG else SHORT))
+    calm = tmp_path / "calm"
+    for folder in (calm, small_disk):
+        folder.mkdir(exist_ok=True)
+        (folder / "chaos.toml").write_text(spec)
+    answer = bocb(calm / "store", "run", "chaos.toml", BOCB_TEST_FLAG=str(calm / "epochs"))
+    assert answer.returncode == 0, answer.stdout + answer.stderr
+
+    run = Run(folder=small_disk, sweep="chaos", random=random.Random(SEED), mark=f"chaos-{os.getpid()}")
+    faults = fault_list(FAULT_COUNT, may_fill=not (small_disk / "is-large").exists())
+    try:
+        run_under_faults(run, faults, TRIALS)
+    finally:
+        end_marked(run.mark)
+    toll = toll_of(run, calm / "store")
+    print(f"\nchaos, seed {SEED}: {len(run.injected)} faults injected ({', '.join(run.injected)}); {toll}")
+    assert run.ended() == TRIALS
+    assert (toll.trials_lost, toll.rows_lost, toll.rows_doubled, toll.numbers_changed) == (0, 0, 0, 0)
+    assert not any(fault.startswith("(too late") for fault in run.injected)
+    inside = [name for name in run.injected if "inside" in name or "while" in name]
+    assert run.killed >= len(inside) / 2, "processes were to be killed inside a file operation, and most were not"
+    assert not list((run.store / "chaos" / "checkpoints").glob("*")), "a checkpoint outlived its trial"
