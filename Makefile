@@ -1,4 +1,4 @@
-.PHONY: help quickstart test check clean
+.PHONY: help quickstart test bench check clean
 PYTHON ?= python3
 VENV := .venv
 BOCB := $(VENV)/bin/bocb
@@ -7,6 +7,7 @@ export BOCB_STORE ?= ./bocb-store
 help:
 	@echo "make quickstart  a small real sweep on this machine, and its report (about 3 minutes)"
 	@echo "make test        the whole test suite"
+	@echo "make bench       the store at 4 million measurements, and beside Ray Tune's own files (some minutes)"
 	@echo "make check       format, lint and types"
 	@echo "make clean       remove the virtual environment and the caches"
 
@@ -23,6 +24,9 @@ quickstart: $(VENV)/.installed
 
 test: $(VENV)/.installed
 	$(VENV)/bin/python -m pytest tests
+
+bench: $(VENV)/.installed
+	$(VENV)/bin/python -m tests.benchmarks.store --output tests/benchmarks/results/store.md
 
 check: $(VENV)/.installed
 	$(VENV)/bin/ruff format --check .
