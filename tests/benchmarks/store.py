@@ -1,4 +1,4 @@
-"""The store at the size of a large study: streaming, queries, and the same questions to Ray Tune's own files.
+"""A large study: streaming, queries, the same questions to Ray Tune's own files, and the driver's own time.
 
 `python -m tests.benchmarks.store` prints a page of tables; `--output FILE` keeps it. Takes 3 minutes on 2 free cores.
 """
@@ -23,11 +23,13 @@ from orchestrator.store.lease import claim
 from orchestrator.store.query import run_query
 from orchestrator.store.schema import CurveRow
 from orchestrator.store.store import Store, open_store
+from tests.benchmarks.driver import driver_table
 from tests.benchmarks.made_up_trials import CELLS, SWEEP
 from tests.benchmarks.streaming import Section, count_files, stream
 
 REPEATS = 9
 TUNE_CELLS = 20
+ENDED_TRIALS = (0, 10_000, 39_000)
 BACKBONE, OPTIMIZER = CELLS[0]
 BEST = "SELECT * FROM best"
 CURVES = f"SELECT * FROM curves WHERE backbone = '{BACKBONE}' AND optimizer = '{OPTIMIZER}' ORDER BY trial_id, epoch"
@@ -150,7 +152,7 @@ def beside_tune(root: Path, trials: int, epochs: int) -> list[str]:
     ]
     return [
         f"## The same {trials:,} trials of {epochs} epochs in {TUNE_CELLS} cells as Ray Tune keeps them", "",
-        "Tune: `params.json`, `params.pkl` and `result.json` of each trial by its `JsonLoggerCallback`, and one state of",
+        "Tune: `params.json`, `params.pkl` and `result.json` per trial by its `JsonLoggerCallback`, and one state of",
         "the experiment; read by `ExperimentAnalysis`, grouped with pandas (imports and Ray's start not counted).",
         "bocb: its four tables, by its writer, asked through `run_query` (opening the store counted).", "",
         "| | Tune | bocb, as the driver left it | bocb, compacted | Tune / compacted |",
@@ -187,6 +189,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="bocb-bench-") as folder:
         page = head + large_sweep(Path(folder, "large"), options.trials, options.epochs)
         page += beside_tune(Path(folder), options.tune_trials, options.epochs)
+        page += driver_table(Path(folder, "driver"), ENDED_TRIALS)
     text = "\n".join(page)
     print(text)
     if options.output is not None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import resource
 import sys
 import time
@@ -65,7 +64,7 @@ def _stream(
         if waiting >= ROWS_PER_FLUSH:
             writer.flush()
             waiting, most = 0, tuple(map(max, most, count_files(sweep)))
-        if rows - first >= trials * (epochs + 3) / SECTIONS:
+        if rows >= trials * (epochs + 3) * (len(sections) + 1) // SECTIONS:
             now = time.perf_counter(), time.process_time()
             section = Section(
                 rows=rows,
@@ -84,4 +83,4 @@ def _stream(
 def count_files(sweep: SweepStore) -> tuple[int, int]:
     """Files that count and all files of the sweep's tables."""
     live = sum(len(table_files(sweep, row_type).live) for row_type in ROW_TYPES)
-    return live, sum(len(os.listdir(sweep.files.location(sweep.paths.table(kind)))) for kind in ROW_TYPES)
+    return live, sum(len(sweep.files.names(sweep.paths.table(row_type))) for row_type in ROW_TYPES)
