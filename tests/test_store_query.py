@@ -419,3 +419,24 @@ def test_a_filter_on_a_cell_or_trial_reaches_the_files(store, monkeypatch, condi
     assert max(scanned) < 3, plan
     with run_query(store, f"SELECT count(*) AS n FROM curves WHERE {condition}") as result:
         assert result.table()["n"].to_pylist() == [2049 if tail else 2048]
+
+
+def test_a_file_that_vanishes_while_the_answer_is_streamed_is_looked_for_again(store, monkeypatch):
+    sweep, stream, done = store.sweep("s"), query.stream, []
+    put_part(sweep, [make_row(CurveRow, trial_id="old", epoch=epoch) for epoch in range(10)])
+    with claim(sweep) as lease:
+        compact(sweep, lease)
+    # DuckDB reads the tail first, and opens the compacted file when its turn comes.
+    put_part(sweep, [make_row(CurveRow, trial_id="new", epoch=epoch) for epoch in range(1000)])
+
+    def compact_meanwhile(*arguments):
+        schema, batches = stream(*arguments)
+        if not done:
+            done.append(schema)
+            with claim(sweep) as lease:
+                compact(sweep, lease)
+        return schema, batches
+
+    monkeypatch.setattr(query, "stream", compact_meanwhile)
+    assert len(ask(store, "SELECT * FROM curves")) == 1010
+    assert done
