@@ -1,4 +1,4 @@
-.PHONY: help quickstart test chaos check clean
+.PHONY: help quickstart test chaos bench check clean
 PYTHON ?= python3
 VENV := .venv
 BOCB := $(VENV)/bin/bocb
@@ -8,6 +8,7 @@ help:
 	@echo "make quickstart  a small real sweep on this machine, and its report (about 3 minutes)"
 	@echo "make test        the whole test suite"
 	@echo "make chaos       a sweep of 64 trials under 30 faults (some 10 minutes)"
+	@echo "make bench       the store at 4 million measurements, and beside Ray Tune's own files (some minutes)"
 	@echo "make check       format, lint and types"
 	@echo "make clean       remove the virtual environment and the caches"
 
@@ -27,6 +28,9 @@ test: $(VENV)/.installed
 
 chaos: $(VENV)/.installed
 	BOCB_CHAOS=long $(VENV)/bin/python -m pytest -s tests/integration/test_chaos.py
+
+bench: $(VENV)/.installed
+	$(VENV)/bin/python -m tests.benchmarks.store --output tests/benchmarks/results/store.md
 
 check: $(VENV)/.installed
 	$(VENV)/bin/ruff format --check .

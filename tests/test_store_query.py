@@ -2,6 +2,7 @@ import io
 import json
 import math
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -13,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from orchestrator.errors import QueryError, StoreError, UsageError
-from orchestrator.store import query
+from orchestrator.store import compacted_files, query
 from orchestrator.store.compaction import compact
 from orchestrator.store.formats import FORMATS, TABLE_ROWS, write_result
 from orchestrator.store.lease import claim, now_with_zone
@@ -389,3 +390,53 @@ def test_a_later_attempt_row_of_the_same_moment_counts(store):
     put_part(sweep, [make_row(AttemptRow, outcome="ERROR", ended_at=later(1))])
     put_part(sweep, [make_row(AttemptRow, outcome="FAIL", ended_at=later(1))])
     assert ask(store, "SELECT outcome FROM attempts") == [{"outcome": "FAIL"}]
+
+
+@pytest.mark.parametrize("tail", [False, True], ids=["compacted", "with a tail"])
+@pytest.mark.parametrize(
+    "condition", ["backbone = 'net3' AND optimizer = 'sgd'", "trial_id = 'net3.t'"], ids=["cell", "trial"]
+)
+def test_a_filter_on_a_cell_or_trial_reaches_the_files(store, monkeypatch, condition, tail):
+    monkeypatch.setattr(compacted_files, "ROWS_PER_GROUP", 2048)
+    sweep = store.sweep("s")
+
+    def rows(epochs):
+        return [
+            make_row(CurveRow, trial_id=f"net{net}.t", backbone=f"net{net}", optimizer="sgd", epoch=epoch)
+            for net in range(6)
+            for epoch in epochs
+        ]
+
+    put_part(sweep, rows(range(1, 2049)))
+    with claim(sweep) as lease:
+        compact(sweep, lease)
+    if tail:
+        put_part(sweep, rows([2048, 2049]))
+    with connect(store) as connection:
+        plan = connection.execute(f"EXPLAIN ANALYZE SELECT * FROM curves WHERE {condition}").fetchall()[0][1]
+    scanned = [int(groups) for groups in re.findall(r"Row Groups Scanned: (\d+) / 6", plan)]
+    assert scanned, plan
+    assert max(scanned) < 3, plan
+    with run_query(store, f"SELECT count(*) AS n FROM curves WHERE {condition}") as result:
+        assert result.table()["n"].to_pylist() == [2049 if tail else 2048]
+
+
+def test_a_file_that_vanishes_while_the_answer_is_streamed_is_looked_for_again(store, monkeypatch):
+    sweep, stream, done = store.sweep("s"), query.stream, []
+    put_part(sweep, [make_row(CurveRow, trial_id="old", epoch=epoch) for epoch in range(10)])
+    with claim(sweep) as lease:
+        compact(sweep, lease)
+    # DuckDB reads the tail first, and opens the compacted file when its turn comes.
+    put_part(sweep, [make_row(CurveRow, trial_id="new", epoch=epoch) for epoch in range(1000)])
+
+    def compact_meanwhile(*arguments):
+        schema, batches = stream(*arguments)
+        if not done:
+            done.append(schema)
+            with claim(sweep) as lease:
+                compact(sweep, lease)
+        return schema, batches
+
+    monkeypatch.setattr(query, "stream", compact_meanwhile)
+    assert len(ask(store, "SELECT * FROM curves")) == 1010
+    assert done

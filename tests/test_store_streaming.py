@@ -24,17 +24,21 @@ MOST_FILES = 300
 
 WRITE_A_SWEEP = """
 import sys
+import time
 from orchestrator.store.lease import claim
 from orchestrator.store.store import open_store
 from orchestrator.store.writer import TableWriter
-from tests.benchmarks.made_up_trials import SWEEP, rows_in_order
+from itertools import count
+from tests.benchmarks.made_up_trials import SWEEP, MadeUpTrial, rows_in_order
 first, epochs = int(sys.argv[2]), int(sys.argv[3])
 sweep = open_store(sys.argv[1], create=True).sweep(SWEEP)
 with claim(sweep) as lease, TableWriter(sweep, lease, flush_seconds=0.01, compact_after=4) as writer:
-    for batch in rows_in_order(10**6, epochs, slots=8, first=first, driver_epoch=lease.driver_epoch):
+    trials = (MadeUpTrial(index=i, epochs=epochs, driver_epoch=lease.driver_epoch) for i in count(first))
+    for batch in rows_in_order(trials, slots=8):
         for row in batch:
             writer.add(row)
         writer.flush()
+        time.sleep(0.03)
 """
 
 PER_TRIAL = (

@@ -21,7 +21,7 @@ from orchestrator.errors import StoreError
 from orchestrator.store.compacted_files import ROWS_PER_FILE, write_compacted
 from orchestrator.store.files import store_errors
 from orchestrator.store.lease import Lease
-from orchestrator.store.live import RETRIES, Manifest, TableFiles, read_live
+from orchestrator.store.live import RETRIES, Manifest, TableFiles, read_live, table_files
 from orchestrator.store.paths import parse_compacted, parse_manifest, parse_part
 from orchestrator.store.schema import ROW_TYPES, SCHEMA_VERSION, Row
 from orchestrator.store.store import SweepStore
@@ -89,13 +89,25 @@ def compact_table(sweep: SweepStore, row_type: type[Row], lease: Lease) -> Compa
 def fold_table(sweep: SweepStore, row_type: type[Row], lease: Lease) -> CompactionSummary:
     """Moves the parts of one table into compacted files while a sweep runs, at a cost that does not grow with it.
 
-    What it replaces stays until the next fold, for the readers that are at it.
+    What it replaces stays until the next fold, or `delete_replaced`, for the readers that are at it.
 
     Raises:
         StoreError: The table cannot be read, or a newer bocb has written to it.
         SupersededError: A newer driver has claimed the sweep.
     """
     return _compact(sweep, row_type, lease, _merge_tiers, keep_replaced=True)
+
+
+def delete_replaced(sweep: SweepStore, row_type: type[Row], lease: Lease) -> None:
+    """Deletes what folds have left for readers, so that other programs find one row per key in compacted files.
+
+    Raises:
+        StoreError: The table cannot be read.
+        SupersededError: A newer driver has claimed the sweep.
+    """
+    lease.check()
+    files = table_files(sweep, row_type)
+    _delete_replaced(sweep, row_type, files, files.manifest)
 
 
 def _merge_all(files: TableFiles, rows: Mapping[str, int]) -> list[str]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 
 import numpy as np
 
@@ -26,17 +27,18 @@ class MadeUpTrial:
 
     index: int
     epochs: int
+    cells: int = len(CELLS)
     driver_epoch: int = 1
 
     @property
     def cell(self) -> tuple[str, str]:
         """Backbone and optimizer."""
-        return CELLS[self.index % len(CELLS)]
+        return CELLS[self.index % self.cells]
 
     @property
     def number(self) -> int:
         """Number of the setting within its cell."""
-        return self.index // len(CELLS)
+        return self.index // self.cells
 
     @property
     def trial_id(self) -> str:
@@ -119,52 +121,53 @@ class MadeUpTrial:
         )  # fmt: skip
 
 
-def sweep_row(trials: int, driver_epoch: int = 1) -> SweepRow:
+def sweep_row(trials: int, *, cells: int = len(CELLS), driver_epoch: int = 1) -> SweepRow:
     """The sweep's only version."""
-    cells = [[backbone, "paper", optimizer] for backbone, optimizer in CELLS]
+    names = [[backbone, "paper", optimizer] for backbone, optimizer in CELLS[:cells]]
     return SweepRow(
         sweep=SWEEP, version=1, driver_epoch=driver_epoch, spec="{}", spec_sha256="s" * 64, trials_planned=trials,
-        cells=json.dumps(cells), created_at=START, packages="{}", code_version="0.1.0+abc",
+        cells=json.dumps(names), created_at=START, packages="{}", code_version="0.1.0+abc",
     )  # fmt: skip
 
 
-def rows_in_order(
-    trials: int, epochs: int, *, slots: int = 64, first: int = 0, driver_epoch: int = 1
-) -> Iterator[list[Row]]:
-    """Batches of rows of trials that run at the same time: each batch is one epoch of every trial that runs.
+@dataclass(slots=True)
+class _Running:
+    """A trial and the points of its curve that are still to come."""
+
+    trial: MadeUpTrial
+    curve: list[CurveRow]
+    done: int = 0
+
+    def next_rows(self) -> list[Row]:
+        """Of its next epoch: a measurement, with a row at its start before and those of its end after."""
+        rows: list[Row] = [] if self.done else [self.trial.attempt(has_ended=False)]
+        rows.append(self.curve[self.done])
+        self.done += 1
+        if self.has_ended:
+            rows += [self.trial.attempt(has_ended=True), self.trial.row(self.curve)]
+        return rows
+
+    @property
+    def has_ended(self) -> bool:
+        return self.done == len(self.curve)
+
+
+def rows_in_order(trials: Iterable[MadeUpTrial], *, slots: int = 64) -> Iterator[list[Row]]:
+    """Batches of rows as a driver receives them: each is one epoch of every trial that runs.
 
     Starts are staggered, so that at any moment some trials begin, some end and most are in between.
 
     Args:
-        trials: How many.
-        epochs: Of each.
+        trials: In the order of their starts.
         slots: How many run at once.
-        first: Index of the first trial.
-        driver_epoch: The driver that writes them.
     """
-    waiting = iter(range(first, first + trials))
-    running: list[tuple[MadeUpTrial, list[CurveRow], Iterator[CurveRow]]] = []
-    starts_per_epoch = max(1, slots // epochs)
-    more = True
-    while more or running:
-        batch: list[Row] = []
-        for _ in range(starts_per_epoch if running or not more else slots // 2 or 1):
-            if len(running) >= slots or (index := next(waiting, None)) is None:
-                break
-            trial = MadeUpTrial(index=index, epochs=epochs, driver_epoch=driver_epoch)
-            curve = trial.curve()
-            running.append((trial, curve, iter(curve)))
-            batch.append(trial.attempt(has_ended=False))
-        else:
-            index = 0
-        more = more and index is not None
-        still = []
-        for trial, curve, rest in running:
-            point = next(rest, None)
-            if point is not None:
-                batch.append(point)
-                still.append((trial, curve, rest))
-            else:
-                batch += [trial.attempt(has_ended=True), trial.row(curve)]
-        running = still
-        yield batch
+    waiting = iter(trials)
+    running: list[_Running] = []
+    while True:
+        room = slots - len(running)
+        starting = max(1, room // 8) if room else 0
+        running += [_Running(trial, trial.curve()) for trial in islice(waiting, starting)]
+        if not running:
+            return
+        yield [row for item in running for row in item.next_rows()]
+        running = [item for item in running if not item.has_ended]
