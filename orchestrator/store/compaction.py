@@ -22,6 +22,7 @@ from orchestrator.store.lease import Lease
 from orchestrator.store.live import RETRIES, Manifest, TableFiles, paths_of, read_live, require
 from orchestrator.store.paths import compacted_name, parse_compacted, parse_manifest, parse_part
 from orchestrator.store.schema import ROW_TYPES, SCHEMA_VERSION, Row, arrow_schema
+from orchestrator.store.seal import sealed_writer
 from orchestrator.store.store import SweepStore
 
 ROWS_PER_FILE = 2_000_000
@@ -138,7 +139,7 @@ def _write_file(
     batch: pa.RecordBatch | None = first
     with (
         sweep.files.new_file(sweep.paths.in_table(row_type, name)) as file,
-        pq.ParquetWriter(file, schema, compression="zstd") as writer,
+        sealed_writer(file, schema) as writer,
     ):
         while batch is not None and (rows == 0 or rows + batch.num_rows <= ROWS_PER_FILE):
             writer.write_batch(pa.RecordBatch.from_arrays(batch.columns, schema=schema), ROWS_PER_GROUP)

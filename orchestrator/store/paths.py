@@ -8,6 +8,7 @@ STORE/SWEEP/
     drivers/<driver_epoch>.json  <driver_epoch>.beat.json  <driver_epoch>.stop.json
     checkpoints/<trial_id>/<driver_epoch>-<attempt>.ckpt
     .tmp/                                   files being written
+    .damaged/<driver_epoch>/...             what `bocb verify --mend` found damaged and put out of the way
 """
 
 from __future__ import annotations
@@ -117,6 +118,10 @@ class SweepPaths:
     def checkpoint(self, trial_id: str, driver_epoch: int, attempt: int) -> str:
         """The checkpoint of one attempt."""
         return f"{self.checkpoints(trial_id)}/{driver_epoch:06d}-{attempt:04d}.ckpt"
+
+    def damaged(self, driver_epoch: int, name: str) -> str:
+        """Where a damaged file of the sweep is kept, whose name is given relative to the store's root."""
+        return f"{self.sweep}/.damaged/{driver_epoch:06d}/{name.removeprefix(f'{self.sweep}/')}"
 
     def stop(self, driver_epoch: int) -> str:
         """A request to a driver to stop the sweep."""
