@@ -10,6 +10,7 @@ from orchestrator.checkpoints import read_log
 from orchestrator.clock import utc_now
 from orchestrator.outcomes import RETRY_ALL, Outcome, State, TrialRecord
 from orchestrator.plan import Plan, Role, cell_key
+from orchestrator.store.findings import DAMAGED
 from orchestrator.store.reader import read_rows
 from orchestrator.store.schema import AttemptRow, CurveRow, SweepRow, TrialRow
 from orchestrator.store.store import SweepStore
@@ -52,8 +53,10 @@ def read_history(store: SweepStore, plan: Plan, retry: Collection[str] = ()) -> 
     """
     rows = read_rows(store, TrialRow)
     attempts = read_rows(store, AttemptRow)
+    # A trial whose record was damaged did not fail: it is always run again.
+    kinds = {*retry, DAMAGED}
     retried = {
-        row.trial_id for row in rows if row.state == State.FAIL and (RETRY_ALL in retry or failure_kind(row) in retry)
+        row.trial_id for row in rows if row.state == State.FAIL and (RETRY_ALL in kinds or failure_kind(row) in kinds)
     }
     return History(
         version=newest_version(store),

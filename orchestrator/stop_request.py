@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 
 from orchestrator.clock import utc_now
+from orchestrator.store.seal import seal_json, unseal_json
 from orchestrator.store.store import SweepStore
 
 
@@ -20,7 +20,7 @@ class StopRequest:
 def request_stop(sweep: SweepStore, driver_epoch: int, *, now: bool) -> None:
     """Leaves a request that the sweep's driver sees within seconds; drivers after it do not."""
     content = {"requested_at": utc_now().isoformat(), "now": now}
-    sweep.files.write(sweep.paths.stop(driver_epoch), json.dumps(content).encode())
+    sweep.files.write(sweep.paths.stop(driver_epoch), seal_json(content))
 
 
 def stop_requested(sweep: SweepStore, driver_epoch: int) -> StopRequest | None:
@@ -28,4 +28,4 @@ def stop_requested(sweep: SweepStore, driver_epoch: int) -> StopRequest | None:
     name = sweep.paths.stop(driver_epoch)
     if not sweep.files.exists(name):
         return None
-    return StopRequest(now=bool(json.loads(sweep.files.read(name))["now"]))
+    return StopRequest(now=bool(unseal_json(sweep.files.read(name))["now"]))

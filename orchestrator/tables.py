@@ -12,6 +12,7 @@ from rich.text import Text
 from orchestrator.cost import Cost
 from orchestrator.plan import Plan
 from orchestrator.status import CellStatus, SweepStatus
+from orchestrator.store.compaction import CompactionSummary
 
 MARKS = {"COMPLETE": "", "DIVERGED": "div", "PRUNED": "pruned", "FAIL": "fail"}
 
@@ -43,6 +44,23 @@ def _plan_table(plan: Plan) -> Table:
     ]
     rows.append(("all", plan.trials, plan.epochs))
     return table_of(("role", "trials", "epochs"), rows, f"{plan.spec.sweep.name}: {len(plan.cells)} cells")
+
+
+def compaction_table(summaries: Iterable[tuple[str, CompactionSummary]]) -> Table:
+    """What compaction did to each table of each sweep."""
+    return table_of(
+        ("sweep", "table", "files", "rows", "bytes"),
+        (
+            (
+                sweep,
+                s.table,
+                f"{s.files_before} -> {s.files_after}",
+                s.rows_after,
+                f"{s.bytes_before} -> {s.bytes_after}",
+            )
+            for sweep, s in summaries
+        ),
+    )
 
 
 def status_table(status: SweepStatus) -> Table:

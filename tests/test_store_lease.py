@@ -11,11 +11,13 @@ import pytest
 
 from orchestrator.errors import BusyError, StoreError, SupersededError
 from orchestrator.store.lease import claim, driver_of, now_with_zone
+from orchestrator.store.seal import seal_json, unseal_json
 from orchestrator.store.store import open_store
 
 CLAIM_AND_WAIT = """
 import sys, time
 from orchestrator.store.lease import claim
+from orchestrator.store.seal import seal_json, unseal_json
 from orchestrator.store.store import open_store
 lease = claim(open_store(sys.argv[1]).sweep("s"))
 print(lease.driver_epoch, flush=True)
@@ -74,16 +76,16 @@ def test_a_killed_driver_of_this_host_is_dead_at_once(sweep):
 def test_a_process_that_reuses_the_pid_is_not_the_driver(sweep):
     claim(sweep)
     name = sweep.paths.driver(1)
-    content = json.loads(sweep.files.read(name)) | {"process": "1 ticks after boot"}
-    sweep.files.write(name, json.dumps(content).encode())
+    content = unseal_json(sweep.files.read(name)) | {"process": "1 ticks after boot"}
+    sweep.files.write(name, seal_json(content))
     assert claim(sweep).driver_epoch == 2
 
 
 def test_the_same_pid_on_another_machine_says_nothing(sweep):
     claim(sweep)
     name = sweep.paths.driver(1)
-    content = json.loads(sweep.files.read(name)) | {"process": "1 ticks after boot", "machine": "another boot"}
-    sweep.files.write(name, json.dumps(content).encode())
+    content = unseal_json(sweep.files.read(name)) | {"process": "1 ticks after boot", "machine": "another boot"}
+    sweep.files.write(name, seal_json(content))
     with pytest.raises(BusyError):
         claim(sweep)
 

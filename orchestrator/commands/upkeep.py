@@ -1,6 +1,10 @@
-"""The commands that look after a store and a machine: compact, doctor."""
+"""The commands that look after a store and a machine: compact, verify, doctor."""
 
 from __future__ import annotations
+
+from typing import Annotated
+
+import typer
 
 from orchestrator.commands.options import JsonOption, StoreOption, existing_store, out, print_json
 from orchestrator.errors import BusyError, Exit
@@ -8,32 +12,41 @@ from orchestrator.errors import BusyError, Exit
 
 def compact(store: StoreOption = None, as_json: JsonOption = False) -> None:
     """Turn the many small files of every sweep into few large ones."""
-    from orchestrator.store.compaction import compact as compact_sweep
-    from orchestrator.store.lease import claim
-    from orchestrator.tables import table_of
+    from orchestrator.tables import compaction_table
+    from orchestrator.upkeep import compact_sweeps
 
-    opened = existing_store(store)
-    rows, busy = [], []
-    for name in opened.sweeps():
-        try:
-            with claim(opened.sweep(name)) as lease:
-                lease.start_heartbeat()
-                rows += [(name, summary) for summary in compact_sweep(opened.sweep(name), lease)]
-        except BusyError as error:
-            busy.append(str(error))
-    columns = ("sweep", "table", "files", "rows", "bytes")
-    cells = [
-        (name, s.table, f"{s.files_before} -> {s.files_after}", s.rows_after, f"{s.bytes_before} -> {s.bytes_after}")
-        for name, s in rows
-    ]
+    done = compact_sweeps(existing_store(store))
     if as_json:
         print_json(
-            [{"sweep": name, "table": s.table, "files": s.files_after, "rows": s.rows_after} for name, s in rows]
+            [
+                {"sweep": name, "table": s.table, "files": s.files_after, "rows": s.rows_after}
+                for name, s in done.summaries
+            ]
         )
-    elif cells or not busy:
-        out.print(table_of(columns, cells))
-    if busy:
-        raise BusyError("; ".join(busy))
+    elif done.summaries or not done.busy:
+        out.print(compaction_table(done.summaries))
+    if done.busy:
+        raise BusyError("; ".join(done.busy))
+
+
+def verify(
+    sweep: Annotated[str | None, typer.Argument(metavar="[SWEEP]", help="A sweep; without it all of them.")] = None,
+    mend: Annotated[
+        bool, typer.Option("--mend", help="Move what is damaged to .damaged/, so that `bocb resume` restores it.")
+    ] = False,
+    store: StoreOption = None,
+    as_json: JsonOption = False,
+) -> int:
+    """Check every file and row, and say what is wrong, what is lost and what mends it."""
+    from orchestrator.health import examine_sweeps
+
+    health = examine_sweeps(existing_store(store), sweep, mend=mend)
+    if as_json:
+        print_json(health.as_json())
+    else:
+        for line in health.lines():
+            out.print(line, highlight=False, soft_wrap=True)
+    return Exit.COMPLETE if health.ok else Exit.STORE
 
 
 def doctor(store: StoreOption = None, as_json: JsonOption = False) -> int:

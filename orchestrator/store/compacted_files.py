@@ -19,6 +19,7 @@ from orchestrator.store.latest import contested_places, newest_rows, rows_of
 from orchestrator.store.live import TableFiles, paths_of, require
 from orchestrator.store.paths import compacted_name
 from orchestrator.store.schema import METRIC, MOMENT, PRECISE, Row, arrow_schema, columns_of
+from orchestrator.store.seal import sealed_writer
 from orchestrator.store.store import SweepStore
 
 ROWS_PER_GROUP = 61_440
@@ -136,6 +137,5 @@ def _parquet_writer(file: BinaryIO, row_type: type[Row]) -> Iterator[pq.ParquetW
         for column in columns_of(row_type)
         if column.metadata["arrow"] not in (METRIC, PRECISE, MOMENT) or column.name.startswith(_ACCURACIES)
     ]
-    schema = arrow_schema(row_type)
-    with pq.ParquetWriter(file, schema, compression="zstd", use_dictionary=repeating) as writer:
+    with sealed_writer(file, arrow_schema(row_type), dictionaries=repeating) as writer:
         yield writer

@@ -7,7 +7,6 @@ only decides how soon another may take over: should clocks disagree, the numbers
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import socket
@@ -24,6 +23,7 @@ import psutil
 from orchestrator.errors import BusyError, StoreError, SupersededError
 from orchestrator.store.files import store_errors
 from orchestrator.store.paths import parse_driver
+from orchestrator.store.seal import seal_json, unseal_json
 from orchestrator.store.store import SweepStore
 
 EXPIRY_SECONDS = float(os.environ.get("BOCB_LEASE_SECONDS", "60"))
@@ -112,7 +112,7 @@ class Lease:
 
     def _write_beat(self, *, released: bool) -> None:
         content = {"at": self._now().isoformat(), "released": released}
-        self._sweep.files.write(self._sweep.paths.beat(self.driver_epoch), json.dumps(content).encode())
+        self._sweep.files.write(self._sweep.paths.beat(self.driver_epoch), seal_json(content))
 
 
 def claim(
@@ -182,7 +182,7 @@ def _claim_once(sweep: SweepStore, now: Callable[[], datetime]) -> Lease:
         "claimed_at": now().isoformat(),
     }
     try:
-        sweep.files.create(sweep.paths.driver(epoch), json.dumps(content, indent=1).encode())
+        sweep.files.create(sweep.paths.driver(epoch), seal_json(content))
     except FileExistsError as error:
         raise BusyError(
             f"another driver claimed sweep {sweep.name!r} at the same moment; wait for it, or give --take-over"
@@ -192,10 +192,10 @@ def _claim_once(sweep: SweepStore, now: Callable[[], datetime]) -> Lease:
 
 def _read_driver(sweep: SweepStore, epoch: int, now: datetime) -> DriverInfo:
     try:
-        claimed = json.loads(sweep.files.read(sweep.paths.driver(epoch)))
+        claimed = unseal_json(sweep.files.read(sweep.paths.driver(epoch)))
         beat = {"at": claimed["claimed_at"], "released": False}
         if sweep.files.exists(sweep.paths.beat(epoch)):
-            beat = json.loads(sweep.files.read(sweep.paths.beat(epoch)))
+            beat = unseal_json(sweep.files.read(sweep.paths.beat(epoch)))
         age = max(0.0, (now - datetime.fromisoformat(beat["at"])).total_seconds())
         here = claimed["host"] == socket.gethostname() and claimed["machine"] == _machine()
         gone = here and _process(claimed["pid"]) != claimed["process"]

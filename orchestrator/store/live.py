@@ -8,7 +8,6 @@ what manifest N and the parts beside it hold, so that the newest manifest is alw
 from __future__ import annotations
 
 import errno
-import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ from orchestrator.errors import StoreError
 from orchestrator.store.files import describe
 from orchestrator.store.paths import PartName, parse_compacted, parse_manifest, parse_part
 from orchestrator.store.schema import Row
+from orchestrator.store.seal import seal_json, unseal_json
 from orchestrator.store.store import SweepStore
 
 T = TypeVar("T")
@@ -48,12 +48,12 @@ class Manifest:
             "folded": {str(epoch): sequence for epoch, sequence in sorted(self.folded.items())},
             "last_compaction": self.last_compaction,
         }
-        return json.dumps(content, indent=1).encode()
+        return seal_json(content)
 
     @staticmethod
     def from_json(generation: int, data: bytes) -> Manifest:
         """The manifest whose file holds `data`."""
-        content = json.loads(data)
+        content = unseal_json(data)
         return Manifest(
             generation=generation,
             files=tuple(content["files"]),

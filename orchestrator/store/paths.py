@@ -9,6 +9,7 @@ STORE/SWEEP/
     checkpoints/<trial_id>/<driver_epoch>-<attempt>.ckpt
                            <driver_epoch>-<attempt>.log     what a running attempt has printed
     .tmp/                                   files being written
+    .damaged/<driver_epoch>/...             what `bocb verify --mend` found damaged and put out of the way
 """
 
 from __future__ import annotations
@@ -123,6 +124,10 @@ class SweepPaths:
     def log(self, trial_id: str, driver_epoch: int, attempt: int) -> str:
         """What a running attempt has printed so far; it goes with the checkpoints."""
         return f"{self.checkpoints(trial_id)}/{driver_epoch:06d}-{attempt:04d}.log"
+
+    def damaged(self, driver_epoch: int, name: str) -> str:
+        """Where a damaged file of the sweep is kept, whose name is given relative to the store's root."""
+        return f"{self.sweep}/.damaged/{driver_epoch:06d}/{name.removeprefix(f'{self.sweep}/')}"
 
     def stop(self, driver_epoch: int) -> str:
         """A request to a driver to stop the sweep."""

@@ -10,7 +10,6 @@ from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from orchestrator.errors import StoreError
 from orchestrator.store.schema import (
@@ -30,6 +29,7 @@ from orchestrator.store.schema import (
     arrow_schema,
     columns_of,
 )
+from orchestrator.store.seal import sealed_writer
 
 R = TypeVar("R", SweepRow, TrialRow, CurveRow, AttemptRow)
 
@@ -92,7 +92,8 @@ def encode_part(rows: Sequence[Row]) -> bytes:
         for column in columns_of(type(rows[0]))
     ]
     buffer = io.BytesIO()
-    pq.write_table(pa.Table.from_arrays(columns, schema=schema), buffer, compression="zstd")
+    with sealed_writer(buffer, schema) as writer:
+        writer.write_table(pa.Table.from_arrays(columns, schema=schema))
     return buffer.getvalue()
 
 

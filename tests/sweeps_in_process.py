@@ -1,0 +1,52 @@
+"""Real sweeps without Ray: the driver, the attempts, the writer and the store are the real ones, in one process."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+
+from orchestrator.attempt import Attempt
+from orchestrator.driver import Driver
+from orchestrator.history import lost_attempts, read_history
+from orchestrator.messages import Report
+from orchestrator.plan import Plan
+from orchestrator.store.compaction import compact
+from orchestrator.store.lease import claim
+from orchestrator.store.schema import Row
+from orchestrator.store.store import SweepStore, open_store
+from orchestrator.store.writer import TableWriter
+from orchestrator.sweep import _new_version
+
+
+def run_here(plan: Plan, folder: Path, *, trials: int | None = None, retry: Collection[str] = ()) -> SweepStore:
+    """Runs or continues a sweep; after so many trials it is left as a driver leaves it that was killed."""
+    sweep = open_store(str(folder), create=True).sweep(plan.spec.sweep.name)
+    past = read_history(sweep, plan, retry)
+    with claim(sweep) as lease, TableWriter(sweep, lease) as writer:
+        opening: list[Row] = [*_new_version(plan, past, lease), *lost_attempts(past, lease.driver_epoch)]
+        for row in opening:
+            writer.add(row)
+        driver = Driver(plan, sweep, lease, writer, past)
+        while trials is None or trials > 0:
+            task = driver.next_task()
+            if task is None:
+                break
+            driver.on_start(task)
+            attempt = Attempt(task)
+            while driver.on_report(Report.from_json(attempt.step().to_json())):
+                writer.flush()
+            writer.flush()
+            trials = None if trials is None else trials - 1
+        if trials == 0 and (task := driver.next_task()) is not None:
+            driver.on_start(task)
+            driver.on_report(Report.from_json(Attempt(task).step().to_json()))
+        writer.flush()
+        if trials is None:
+            driver.forget_checkpoints()
+    return sweep
+
+
+def compact_here(sweep: SweepStore) -> None:
+    """What `bocb compact` does."""
+    with claim(sweep) as lease:
+        compact(sweep, lease)
