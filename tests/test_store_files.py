@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.errors import StoreError, UsageError
-from orchestrator.store.files import Files
+from orchestrator.store.local_files import LocalFiles
 from orchestrator.store.paths import (
     PartName,
     SweepPaths,
@@ -25,7 +25,7 @@ NOT_NAMES = ["", ".", "..", "../x", "a/b", "/etc", "a\\b", ".hidden", "-x", "a b
 
 @pytest.fixture
 def files(tmp_path):
-    return Files(str(tmp_path))
+    return LocalFiles(str(tmp_path))
 
 
 def test_written_files_read_back_and_leave_nothing_else(files, tmp_path):
@@ -166,7 +166,20 @@ def test_reading_makes_nothing_and_writing_makes_the_folder(tmp_path):
     assert list((tmp_path / "a/b").iterdir()) == []
 
 
-@pytest.mark.parametrize("uri", ["s3://bucket/x", "gs://b", "http://x/y", "file://host/x", "file:relative", "a\0b"])
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "s3://",
+        "s3://b",
+        "s3://bucket/../x",
+        "s3a://bucket",
+        "gs://b",
+        "http://x/y",
+        "file://host/x",
+        "file:relative",
+        "a\0b",
+    ],
+)
 def test_other_stores_are_refused_in_one_sentence(uri):
     with pytest.raises(StoreError) as error:
         open_store(uri)

@@ -108,7 +108,7 @@ def _compact_files(sweep: SweepStore, row_type: type[Row], lease: Lease, files: 
 def _write_compacted(sweep: SweepStore, row_type: type[Row], files: TableFiles, generation: int) -> list[str]:
     """Writes the newest row of every key, sorted; returns the names of the files."""
     names: list[str] = []
-    with open_duckdb(memory_limit=MEMORY_LIMIT, threads=THREADS) as connection:
+    with open_duckdb(sweep.files, memory_limit=MEMORY_LIMIT, threads=THREADS) as connection:
         sql = newest_rows(
             row_type,
             compacted=paths_of(sweep, row_type, files.compacted),
