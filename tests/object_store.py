@@ -22,6 +22,8 @@ from typing import Any
 import pytest
 
 BUCKET = "bocb-tests"
+PAGE = 40
+"""Names in one answer to a listing (S3 gives 1000), so that long listings are cheap to test."""
 START_SECONDS = 60
 FAULTS = (
     "500 before",
@@ -66,7 +68,9 @@ class FaultyStore:
         """How many requests of each method have come."""
         self.injected: Counter[str] = Counter()
         """How many faults of each kind were injected."""
-        self.silence_seconds = 2.0
+        self.silence_seconds = 0.6
+        self.ignores_conditions = False
+        """Whether it takes every PUT as unconditional, as some stores do."""
         self._choose: Choice = lambda method, path: None
         self._moto_port = moto_port
         self._lock = threading.Lock()
@@ -166,6 +170,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._fail(kind)
             return
         headers = {name.lower(): value for name, value in self.headers.items() if name.lower() != "expect"}
+        if self.server.store.ignores_conditions:
+            headers.pop("if-none-match", None)
         status, answer_headers, content = self.server.store.forward(self.command, self.path, headers, body)
         if moment == "after":
             self._fail(kind)
@@ -213,7 +219,13 @@ class _Handler(BaseHTTPRequestHandler):
 @contextmanager
 def object_store_running() -> Iterator[FaultyStore]:
     """A store with an empty bucket, and the variables that name it, while the block runs."""
-    moto = subprocess.Popen([sys.executable, "-c", MOTO], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    moto = subprocess.Popen(
+        [sys.executable, "-c", MOTO],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"MOTO_S3_DEFAULT_MAX_KEYS": str(PAGE)},
+    )
     watchdog = threading.Timer(START_SECONDS, moto.kill)
     watchdog.start()
     try:

@@ -22,6 +22,7 @@ from botocore.exceptions import (
     NoCredentialsError,
     PartialCredentialsError,
 )
+from botocore.exceptions import ConnectionError as EndpointError
 from botocore.parsers import ResponseParserError
 
 T = TypeVar("T")
@@ -32,7 +33,10 @@ FIRST_PAUSE_SECONDS = 0.2
 LAST_PAUSE_SECONDS = 5.0
 
 _FAILURES = (OSError, BotoCoreError, ClientError, TransferError, ResponseParserError, IncompleteRead)
-_LOST = (HTTPClientError, TransferError, ResponseParserError, IncompleteRead, TimeoutError, ConnectionError)
+_LOST = (
+    *(EndpointError, HTTPClientError, TransferError, ResponseParserError, IncompleteRead),
+    *(TimeoutError, ConnectionError),
+)
 # Statuses and codes of "later", of a conditional write that met another one (409), of a body that was cut or garbled
 # on its way, and of a multipart upload whose completion took effect although its answer was lost.
 _LATER_STATUSES = {408, 409, 429, 500, 502, 503, 504}
