@@ -17,8 +17,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from orchestrator.errors import ClusterError, UsageError
 from orchestrator.outcomes import Loss
 from orchestrator.spec import ResourcesSection, Spec
-from orchestrator.store.files import Files
-from orchestrator.store.store import SweepStore
+from orchestrator.store.store import Store, SweepStore
 from trainers.config import Precision
 
 CONNECT_SECONDS = 5.0
@@ -172,7 +171,7 @@ def _answer(question: Any, host: str) -> bool:
 
 @ray.remote
 def _exists(root: str, name: str) -> bool:
-    return Files(root).exists(name)
+    return Store(root).files.exists(name)
 
 
 def _check_reachable(address: str) -> None:

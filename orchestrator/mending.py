@@ -57,7 +57,7 @@ def mend_sweep(sweep: SweepStore, *, patience: float = SIGN_OF_LIFE_SECONDS) -> 
         done = _mend_drivers(sweep, found, patience)
         with claim(sweep) as lease:
             lease.start_heartbeat()
-            with open_duckdb() as connection:
+            with open_duckdb(sweep.files) as connection:
                 # Again, now that nobody else writes, and once more: rows may come back with the list of their files.
                 done += _mend_files(sweep, lease, verify_sweep(sweep, connection).problems)
                 done += _mend_rows(sweep, lease, verify_sweep(sweep, connection).problems, connection)

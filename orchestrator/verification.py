@@ -38,7 +38,7 @@ def verify_sweep(sweep: SweepStore, connection: duckdb.DuckDBPyConnection | None
     with store_errors(f"cannot verify sweep {sweep.name!r}"):
         if connection is not None:
             return _verify(sweep, connection)
-        with open_duckdb() as own:
+        with open_duckdb(sweep.files) as own:
             return _verify(sweep, own)
 
 

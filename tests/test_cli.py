@@ -228,6 +228,16 @@ def test_a_store_that_is_a_file_is_exit_five(call: Call, write_spec: Callable[..
     assert "is a file" in answer.err
 
 
+@pytest.mark.parametrize(
+    "arguments", [["--retry", "foo"], ["--address", "127.0.0.1:1"]], ids=lambda arguments: arguments[0]
+)
+def test_a_run_that_is_refused_leaves_no_store(
+    call: Call, write_spec: Callable[..., str], tmp_path: Path, arguments: list[str]
+) -> None:
+    assert call("run", write_spec(), "--store", "fresh", *arguments).code in (2, 4)
+    assert not (tmp_path / "fresh").exists()
+
+
 def test_sql_that_would_write_is_refused(call: Call, tmp_path: Path) -> None:
     (tmp_path / "bocb-store").mkdir()
     answer = call("query", f"COPY (SELECT 1) TO '{tmp_path}/leak.csv'")

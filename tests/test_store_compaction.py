@@ -21,9 +21,9 @@ from hypothesis import strategies as st
 from orchestrator.errors import StoreError, SupersededError
 from orchestrator.store import compacted_files, compaction
 from orchestrator.store.compaction import compact, compact_table, fold_table
-from orchestrator.store.files import Files
 from orchestrator.store.lease import claim, now_with_zone
 from orchestrator.store.live import Manifest, read_live, table_files
+from orchestrator.store.local_files import LocalFiles
 from orchestrator.store.query import run_query
 from orchestrator.store.reader import read_rows, read_table
 from orchestrator.store.schema import NEWEST_FIRST, ROW_TYPES, AttemptRow, CurveRow, TrialRow, arrow_schema
@@ -48,13 +48,19 @@ for number in range(10**6):
 
 
 @pytest.fixture
-def store(tmp_path):
-    return open_store(str(tmp_path / "store"), create=True)
+def store(store_uri):
+    return open_store(store_uri, create=True)
 
 
 @pytest.fixture
 def sweep(store):
     return store.sweep("s")
+
+
+@pytest.fixture
+def local_sweep(tmp_path):
+    """For tests that change files behind the store's back."""
+    return open_store(str(tmp_path / "store"), create=True).sweep("s")
 
 
 def names(sweep, row_type=CurveRow):
@@ -83,7 +89,8 @@ def test_compaction_leaves_one_sorted_file_and_one_manifest(sweep):
     with claim(sweep) as lease:
         summary = {item.table: item for item in compact(sweep, lease)}["curves"]
     assert names(sweep) == ["_manifest-000001.json", "compact-000001-000.parquet"]
-    table = pq.read_table(sweep.files.location("s/curves/compact-000001-000.parquet"))
+    with sweep.files.open("s/curves/compact-000001-000.parquet") as file:
+        table = pq.read_table(file)
     assert table.schema.equals(arrow_schema(CurveRow), check_metadata=True)
     assert list(zip(*(table[name].to_pylist() for name in ("trial_id", "epoch", "attempt")), strict=True)) == [
         *[("a", 1, 2), ("a", 2, 1), ("a", 3, 1)],
@@ -111,7 +118,10 @@ def test_large_tables_are_cut_into_files_of_bounded_length(sweep, monkeypatch):
     put_part(sweep, [make_row(CurveRow, trial_id=f"t{n % 10}", epoch=n // 10) for n in range(12_000)])
     with claim(sweep) as lease:
         compact_table(sweep, CurveRow, lease)
-    files = [pq.read_metadata(sweep.files.location(f"s/curves/{name}")) for name in names(sweep)[1:]]
+    files = []
+    for name in names(sweep)[1:]:
+        with sweep.files.open(f"s/curves/{name}") as file:
+            files.append(pq.read_metadata(file))
     assert len(files) == 3
     assert all(file.num_rows <= 5000 for file in files)
     assert sum(file.num_rows for file in files) == 12_000
@@ -191,7 +201,7 @@ def kill_at(monkeypatch, step, *, before):
 
         return method
 
-    for place, name in ((os, "link"), (os, "fsync"), (Files, "delete")):
+    for place, name in ((os, "link"), (os, "fsync"), (LocalFiles, "delete")):
         monkeypatch.setattr(place, name, dying(getattr(place, name)))
     return lambda: count
 
@@ -242,7 +252,8 @@ def test_killed_at_any_step_a_reader_sees_every_key_once(tmp_path, compact_one, 
     assert step > 10
 
 
-def test_killed_by_a_signal_at_random_moments_a_reader_sees_every_key_once(sweep):
+def test_killed_by_a_signal_at_random_moments_a_reader_sees_every_key_once(local_sweep):
+    sweep = local_sweep
     environment = os.environ | {"PYTHONPATH": os.path.dirname(os.path.dirname(__file__))}
     latest = {}
     for round_ in range(3):
@@ -264,7 +275,8 @@ def test_killed_by_a_signal_at_random_moments_a_reader_sees_every_key_once(sweep
     assert [name.split("-")[0] for name in names(sweep)] == ["_manifest", "compact"]
 
 
-def test_stale_temporaries_of_dead_drivers_are_removed(sweep):
+def test_stale_temporaries_of_dead_drivers_are_removed(local_sweep):
+    sweep = local_sweep
     put_part(sweep, [make_row(CurveRow)])
     left = sweep.files.location("s/.tmp/left.tmp")
     with open(left, "wb"):
@@ -283,17 +295,21 @@ def test_a_superseded_driver_compacts_nothing(sweep):
     assert names(sweep) == ["part-000001-00000001.parquet"]
 
 
-def interrupted_by(monkeypatch, point, other):
+def interrupted_by(monkeypatch, kind, point, other):
     """Runs `other` once, just before a file is created whose name contains `point`."""
-    new_file, done = Files.new_file, []
+    done = []
 
-    def create(self, name):
-        if point in name and not done:
-            done.append(name)
-            other()
-        return new_file(self, name)
+    def interrupting(original):
+        def method(self, name, *content):
+            if point in name and not done:
+                done.append(name)
+                other()
+            return original(self, name, *content)
 
-    monkeypatch.setattr(Files, "new_file", create)
+        return method
+
+    for method in ("new_file", "create"):
+        monkeypatch.setattr(kind, method, interrupting(getattr(kind, method)))
 
 
 @pytest.mark.parametrize("point", ["compact-", "_manifest-"])
@@ -307,7 +323,7 @@ def test_two_compactions_at_once_lose_nothing(sweep, monkeypatch, point):
         put_part(sweep, [rows[4]])
         compact_table(sweep, CurveRow, lease)
 
-    interrupted_by(monkeypatch, point, other)
+    interrupted_by(monkeypatch, type(sweep.files), point, other)
     compact_table(sweep, CurveRow, lease)
     assert read_rows(sweep, CurveRow) == rows
     compact_table(sweep, CurveRow, lease)
@@ -322,7 +338,8 @@ def test_a_driver_that_wakes_up_while_deleting_removes_nothing_that_counts(sweep
     put_part(sweep, [rows[0]])
     compact_table(sweep, CurveRow, lease)
     sweep.files.write("s/curves/compact-000002-000.parquet", b"left by a killed compaction")
-    delete, done = Files.delete, []
+    kind = type(sweep.files)
+    delete, done = kind.delete, []
 
     def delete_late(self, name):
         if not done:
@@ -332,7 +349,7 @@ def test_a_driver_that_wakes_up_while_deleting_removes_nothing_that_counts(sweep
             compact_table(sweep, CurveRow, lease)
         delete(self, name)
 
-    monkeypatch.setattr(Files, "delete", delete_late)
+    monkeypatch.setattr(kind, "delete", delete_late)
     compact_table(sweep, CurveRow, lease)
     assert done
     assert read_rows(sweep, CurveRow) == rows
@@ -387,7 +404,8 @@ def test_a_listing_that_a_compaction_cut_short_is_taken_again(sweep, monkeypatch
     rows = [make_row(CurveRow, epoch=epoch) for epoch in (1, 2)]
     for row in rows:
         put_part(sweep, [row])
-    listing, done = Files.names, []
+    kind = type(sweep.files)
+    listing, done = kind.names, []
 
     def cut_short(self, folder=""):
         found = listing(self, folder)
@@ -398,7 +416,7 @@ def test_a_listing_that_a_compaction_cut_short_is_taken_again(sweep, monkeypatch
             return []  # all parts were deleted before the listing came to them
         return found
 
-    monkeypatch.setattr(Files, "names", cut_short)
+    monkeypatch.setattr(kind, "names", cut_short)
     assert read_rows(sweep, CurveRow) == rows
     assert done
 
@@ -432,7 +450,8 @@ def test_manifests_read_back():
     assert Manifest.from_json(3, manifest.to_json()) == manifest
 
 
-def test_files_of_other_schema_versions_are_read(sweep):
+def test_files_of_other_schema_versions_are_read(local_sweep):
+    sweep = local_sweep
     row = make_row(TrialRow, trial_id="new", hp_lr=0.5)
     table = pq.read_table(sweep.files.location(put_part(sweep, [row])))
     older = table.drop_columns(["hp_lr", "groups", "repeats"]).set_column(1, "trial_id", pa.array(["old"]))
@@ -446,7 +465,8 @@ def test_files_of_other_schema_versions_are_read(sweep):
     assert read_table(sweep, TrialRow).schema.names == arrow_schema(TrialRow).names
 
 
-def test_a_newer_schema_is_never_compacted_by_an_older_program(sweep):
+def test_a_newer_schema_is_never_compacted_by_an_older_program(local_sweep):
+    sweep = local_sweep
     name = put_part(sweep, [make_row(CurveRow)])
     path = sweep.files.location(name)
     table = pq.read_table(path).append_column("added_later", pa.array([1]))

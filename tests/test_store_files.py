@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.errors import StoreError, UsageError
-from orchestrator.store.files import Files
+from orchestrator.store.local_files import LocalFiles
 from orchestrator.store.paths import (
     PartName,
     SweepPaths,
@@ -24,20 +24,49 @@ NOT_NAMES = ["", ".", "..", "../x", "a/b", "/etc", "a\\b", ".hidden", "-x", "a b
 
 
 @pytest.fixture
-def files(tmp_path):
-    return Files(str(tmp_path))
+def files(store_uri):
+    return open_store(store_uri, create=True).files
 
 
-def test_written_files_read_back_and_leave_nothing_else(files, tmp_path):
+@pytest.fixture
+def local_files(tmp_path):
+    return LocalFiles(str(tmp_path))
+
+
+def seen(files, folder):
+    """What a folder holds, but for the place of files being written."""
+    return [name for name in files.names(folder) if name != ".tmp"]
+
+
+def test_written_files_read_back_and_leave_nothing_else(files):
     files.write("s/a.json", b"one")
     files.write("s/a.json", b"two")
     files.create("s/t/b", b"three")
     assert files.read("s/a.json") == b"two"
-    assert (files.names("s"), files.names("s/t"), files.names("s/.tmp")) == ([".tmp", "a.json", "t"], ["b"], [])
-    assert files.names("nowhere") == []
+    assert (seen(files, "s"), files.names("s/t"), files.names("s/.tmp")) == (["a.json", "t"], ["b"], [])
+    assert (seen(files, ""), files.names("nowhere")) == (["s"], [])
+    assert (files.size("s/a.json"), files.exists("s/t/b"), files.exists("s/t/c")) == (3, True, False)
+    assert [files.is_folder(name) for name in ("", "s", "s/t", "s/t/b", "s/u")] == [True, True, True, False, False]
+    with files.open("s/t/b") as file:
+        file.seek(-3, os.SEEK_END)
+        assert (file.read(2), file.tell(), file.read()) == (b"re", 4, b"e")
     files.delete("s/a.json")
     files.delete("s/a.json")
     assert not files.exists("s/a.json")
+    for ask in (files.read, files.size, files.open):
+        with pytest.raises(FileNotFoundError, match=r"a\.json"):
+            ask("s/a.json")
+    files.delete("s/t/b")
+    files.delete_empty_folder("s/t")
+    assert seen(files, "s") == []
+
+
+def test_a_file_may_be_empty_and_have_a_folder_beside_it(files):
+    files.create("s/a", b"")
+    files.create("s/a-b/c", b"")
+    assert (files.read("s/a"), files.size("s/a"), seen(files, "s")) == (b"", 0, ["a", "a-b"])
+    assert not files.is_folder("s/a")
+    assert not files.is_folder("s/a-")
 
 
 def test_create_refuses_a_name_that_is_taken(files):
@@ -68,7 +97,7 @@ def test_of_many_creators_exactly_one_wins(files):
     assert files.read("s/a") == str(won[0]).encode() * 10_000
 
 
-def test_a_link_that_nfs_made_and_reported_as_failed_counts_as_made(files, monkeypatch):
+def test_a_link_that_nfs_made_and_reported_as_failed_counts_as_made(local_files, monkeypatch):
     link = os.link
 
     def link_twice(source, target):
@@ -76,8 +105,8 @@ def test_a_link_that_nfs_made_and_reported_as_failed_counts_as_made(files, monke
         raise FileExistsError(17, "File exists")
 
     monkeypatch.setattr(os, "link", link_twice)
-    files.create("s/a", b"one")
-    assert files.read("s/a") == b"one"
+    local_files.create("s/a", b"one")
+    assert local_files.read("s/a") == b"one"
 
 
 def test_a_file_that_fails_halfway_never_appears(files):
@@ -92,7 +121,8 @@ def test_a_file_that_fails_halfway_never_appears(files):
     assert files.names("s/.tmp") == []
 
 
-def test_content_is_synced_before_it_appears_and_its_folder_after(files, monkeypatch):
+def test_content_is_synced_before_it_appears_and_its_folder_after(local_files, monkeypatch):
+    files = local_files
     files.create("s/x", b"")
     done = []
     fsync, link, replace = os.fsync, os.link, Path.replace
@@ -107,7 +137,8 @@ def test_content_is_synced_before_it_appears_and_its_folder_after(files, monkeyp
     assert done == ["file", "appears", "folder"]
 
 
-def test_only_temporaries_that_nobody_writes_are_stale(files, tmp_path):
+def test_only_temporaries_that_nobody_writes_are_stale(local_files, tmp_path):
+    files = local_files
     files.write("s/a", b"")
     old, new = tmp_path / "s/.tmp/old.tmp", tmp_path / "s/.tmp/new.tmp"
     old.write_bytes(b"")
@@ -158,15 +189,37 @@ def test_a_store_is_the_given_uri_else_the_environment_else_a_folder_here(tmp_pa
     assert open_store("given").uri == str(tmp_path / "given")
 
 
-def test_reading_makes_nothing_and_writing_makes_the_folder(tmp_path):
+def test_opening_a_store_makes_nothing_and_the_first_file_makes_its_folder(tmp_path):
     store = open_store(str(tmp_path / "a/b"))
     assert store.sweeps() == []
     assert not (tmp_path / "a").exists()
-    open_store(str(tmp_path / "a/b"), create=True)
-    assert list((tmp_path / "a/b").iterdir()) == []
+    store = open_store(str(tmp_path / "a/b"), create=True)
+    assert not (tmp_path / "a").exists()
+    store.files.write("s/drivers/000001.json", b"{}")
+    assert store.sweeps() == ["s"]
 
 
-@pytest.mark.parametrize("uri", ["s3://bucket/x", "gs://b", "http://x/y", "file://host/x", "file:relative", "a\0b"])
+def test_an_empty_name_is_not_the_default_store(tmp_path, monkeypatch):
+    monkeypatch.setenv("BOCB_STORE", str(tmp_path))
+    with pytest.raises(UsageError, match="--store is empty"):
+        open_store("")
+    assert open_store().uri == str(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "s3://",
+        "s3://b",
+        "s3://bucket/../x",
+        "s3a://bucket",
+        "gs://b",
+        "http://x/y",
+        "file://host/x",
+        "file:relative",
+        "a\0b",
+    ],
+)
 def test_other_stores_are_refused_in_one_sentence(uri):
     with pytest.raises(StoreError) as error:
         open_store(uri)
@@ -189,12 +242,12 @@ def test_a_store_without_permission_is_refused(tmp_path, monkeypatch):
         open_store(str(tmp_path), create=True)
 
 
-def test_sweeps_are_the_folders_with_records(tmp_path):
-    store = open_store(str(tmp_path))
+def test_sweeps_are_the_folders_with_records(store_uri):
+    store = open_store(store_uri)
     store.files.write("b/drivers/000001.json", b"{}")
     store.files.write("a/sweeps/part-000001-00000001.parquet", b"")
-    (tmp_path / "empty").mkdir()
-    (tmp_path / "notes.txt").write_text("")
+    store.files.write("empty/other/file", b"")
+    store.files.write("notes.txt", b"")
     assert store.sweeps() == ["a", "b"]
     assert store.existing_sweep("a").name == "a"
 

@@ -26,8 +26,8 @@ time.sleep(60)
 
 
 @pytest.fixture
-def sweep(tmp_path):
-    return open_store(str(tmp_path / "store"), create=True).sweep("s")
+def sweep(store_uri):
+    return open_store(store_uri, create=True).sweep("s")
 
 
 def driver_elsewhere(sweep, epoch, *, age_seconds):

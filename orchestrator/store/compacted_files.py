@@ -50,7 +50,7 @@ def write_compacted(
     tail = [part.file for part in files.foldable()]
     others = [name for name in files.compacted if name not in merged]
     try:
-        with open_duckdb(memory_limit=MEMORY_LIMIT, threads=THREADS) as connection:
+        with open_duckdb(sweep.files, memory_limit=MEMORY_LIMIT, threads=THREADS) as connection:
             replaced = _replaced_rows(connection, sweep, row_type, others, tail)
             sql = newest_rows(
                 row_type,

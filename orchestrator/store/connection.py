@@ -10,13 +10,23 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
+from orchestrator.store.files import Files
 
-def open_duckdb(*, memory_limit: str | None = None, threads: int | None = None) -> duckdb.DuckDBPyConnection:
-    """A new in-memory database. It spills to a folder that it makes when needed and removes when closed."""
+
+def open_duckdb(
+    files: Files, *, memory_limit: str | None = None, threads: int | None = None
+) -> duckdb.DuckDBPyConnection:
+    """A new in-memory database, which can read the locations of `files`.
+
+    It spills to a folder that it makes when needed and removes when closed.
+    """
     spill = Path(tempfile.gettempdir(), f"bocb-duckdb-{uuid.uuid4().hex}")
     connection = duckdb.connect(":memory:")
     connection.execute(f"SET temp_directory = {quote(str(spill))}")
     connection.execute("SET enable_progress_bar = false")
+    filesystem = files.duckdb_filesystem()
+    if filesystem is not None:
+        connection.register_filesystem(filesystem)
     if memory_limit is not None:
         connection.execute(f"SET memory_limit = {quote(memory_limit)}")
     if threads is not None:

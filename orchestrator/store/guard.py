@@ -52,7 +52,9 @@ def check_select(sql: str) -> None:
 
 def one_sentence(error: duckdb.Error) -> str:
     """DuckDB's message without its category and without the excerpt of the SQL."""
-    text = str(error).split("\n\nLINE ", 1)[0]
+    text = str(error).split("\n\nLINE ", 1)[0].strip()
+    if text.startswith("Traceback "):  # what a registered file system raised
+        text = text.splitlines()[-1].partition(": ")[2]
     return " ".join(_CATEGORY.sub("", text).split())
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from types import TracebackType
 from typing import IO, TypeVar
 
@@ -62,8 +63,8 @@ class QueryResult:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Paths:
-    """The files of one table over all sweeps."""
+class _Names:
+    """The files of one table over all sweeps, named as the store names them."""
 
     settled: tuple[str, ...]  # compacted files of sweeps that have no tail: one row per key as they are
     compacted: tuple[str, ...]
@@ -74,8 +75,13 @@ class _Paths:
 class _Listing:
     """What there was to read when it was looked at."""
 
-    tables: dict[type[Row], _Paths]
+    tables: dict[type[Row], _Names]
     running: tuple[tuple[str, int], ...]  # sweep and epoch of each driver that lives
+
+    @property
+    def names(self) -> list[str]:
+        """All files that were listed."""
+        return [name for table in self.tables.values() for name in (*table.settled, *table.compacted, *table.tail)]
 
 
 def connect(store: Store) -> duckdb.DuckDBPyConnection:
@@ -98,7 +104,7 @@ def read(store: Store, ask: Callable[[duckdb.DuckDBPyConnection], T]) -> T:
     """
 
     def explain(error: duckdb.Error, listing: _Listing) -> StoreError:
-        damaged = _damaged(listing)
+        damaged = _damaged(store, listing)
         return damaged or StoreError(f"the store {store.uri} cannot be read: {one_sentence(error)}")
 
     return _retried(store, ask, explain)
@@ -112,7 +118,7 @@ def run_query(store: Store, sql: str) -> QueryResult:
         StoreError: The store cannot be read.
     """
     check_select(sql)
-    return _retried(store, lambda connection: _run(connection, sql), _query_error)
+    return _retried(store, lambda connection: _run(connection, sql), partial(_query_error, store))
 
 
 def _retried(
@@ -161,13 +167,12 @@ def _unique(schema: pa.Schema) -> list[str]:
     return names
 
 
-def _query_error(error: duckdb.Error, listing: _Listing) -> QueryError | StoreError:
+def _query_error(store: Store, error: duckdb.Error, listing: _Listing) -> QueryError | StoreError:
     text = one_sentence(error)
-    paths = [path for table in listing.tables.values() for path in (*table.settled, *table.compacted, *table.tail)]
-    if any(path in text for path in paths):
+    if any(store.files.location(name) in text for name in listing.names):
         return StoreError(f"a file of the store cannot be read: {text}")
     if not isinstance(error, duckdb.ParserException | duckdb.BinderException | duckdb.CatalogException):
-        damaged = _damaged(listing)
+        damaged = _damaged(store, listing)
         if damaged is not None:
             return damaged
     if isinstance(error, duckdb.CatalogException) and text.startswith("Table"):
@@ -175,15 +180,16 @@ def _query_error(error: duckdb.Error, listing: _Listing) -> QueryError | StoreEr
     return QueryError(f"the query cannot be run: {text}")
 
 
-def _damaged(listing: _Listing) -> StoreError | None:
+def _damaged(store: Store, listing: _Listing) -> StoreError | None:
     """Names the first file that another reader cannot read either, where DuckDB does not name it."""
-    for table in listing.tables.values():
-        for path in (*table.settled, *table.compacted, *table.tail):
-            try:
-                pq.read_table(path)
-            except (OSError, pa.ArrowException) as error:
-                reason = str(error).strip().splitlines()[0]
-                return StoreError(f"a file of the store cannot be read: {path} is damaged ({reason})")
+    for name in listing.names:
+        try:
+            with store.files.open(name) as file:
+                pq.read_table(file)
+        except (OSError, pa.ArrowException) as error:
+            reason = str(error).strip().splitlines()[0]
+            path = store.files.location(name)
+            return StoreError(f"a file of the store cannot be read: {path} is damaged ({reason})")
     return None
 
 
@@ -191,9 +197,9 @@ def _connect(store: Store) -> tuple[duckdb.DuckDBPyConnection, _Listing]:
     with store_errors(f"cannot read the store {store.uri}"):
         for _ in range(RETRIES):
             listing = _list(store)
-            connection = open_duckdb()
+            connection = open_duckdb(store.files)
             try:
-                _create_views(connection, listing)
+                _create_views(connection, store, listing)
             except duckdb.Error as error:
                 connection.close()
                 if _vanished(store, listing):
@@ -206,15 +212,14 @@ def _connect(store: Store) -> tuple[duckdb.DuckDBPyConnection, _Listing]:
 
 def _list(store: Store) -> _Listing:
     sweeps = [store.sweep(name) for name in store.sweeps()]
-    found: dict[type[Row], list[_Paths]] = {row_type: [] for row_type in ROW_TYPES}
+    found: dict[type[Row], list[_Names]] = {row_type: [] for row_type in ROW_TYPES}
     for row_type in ROW_TYPES:
         for sweep in sweeps:
             files = table_files(sweep, row_type)
-            folder = sweep.files.location(sweep.paths.table(row_type))
-            compacted = tuple(f"{folder}/{name}" for name in files.compacted)
-            tail = tuple(f"{folder}/{name}" for name in files.tail)
+            compacted = tuple(sweep.paths.in_table(row_type, name) for name in files.compacted)
+            tail = tuple(sweep.paths.in_table(row_type, name) for name in files.tail)
             settled = () if tail else compacted
-            found[row_type].append(_Paths(settled=settled, compacted=compacted if tail else (), tail=tail))
+            found[row_type].append(_Names(settled=settled, compacted=compacted if tail else (), tail=tail))
     drivers = [(sweep.name, driver) for sweep in sweeps if (driver := driver_of(sweep)) is not None]
     return _Listing(
         tables={row_type: _merged(paths) for row_type, paths in found.items()},
@@ -222,8 +227,8 @@ def _list(store: Store) -> _Listing:
     )
 
 
-def _merged(paths: Sequence[_Paths]) -> _Paths:
-    return _Paths(
+def _merged(paths: Sequence[_Names]) -> _Names:
+    return _Names(
         settled=tuple(name for item in paths for name in item.settled),
         compacted=tuple(name for item in paths for name in item.compacted),
         tail=tuple(name for item in paths for name in item.tail),
@@ -232,14 +237,15 @@ def _merged(paths: Sequence[_Paths]) -> _Paths:
 
 def _vanished(store: Store, listing: _Listing) -> bool:
     """Whether a compaction has deleted a file since it was listed, for another listing to be worth a try."""
-    return any(
-        not store.files.exists(path)
-        for table in listing.tables.values()
-        for path in (*table.settled, *table.compacted, *table.tail)
-    )
+    folders = {name.rpartition("/")[0] for name in listing.names}
+    there = {f"{folder}/{name}" for folder in folders for name in store.files.names(folder)}
+    return not there.issuperset(listing.names)
 
 
-def _create_views(connection: duckdb.DuckDBPyConnection, listing: _Listing) -> None:
+def _create_views(connection: duckdb.DuckDBPyConnection, store: Store, listing: _Listing) -> None:
+    def locations(names: Sequence[str]) -> list[str]:
+        return [store.files.location(name) for name in names]
+
     # Files are immutable, and each is scanned more than once: its footer need not be read again.
     connection.execute("SET parquet_metadata_cache = true")
     # Creating a view opens all files below it. The ready answers are therefore made over empty tables first, and find
@@ -248,10 +254,10 @@ def _create_views(connection: duckdb.DuckDBPyConnection, listing: _Listing) -> N
         connection.execute(f"CREATE VIEW {row_type.TABLE} AS {rows_of(row_type, [])}")
     for name, sql in READY_ANSWERS.items():
         connection.execute(f"CREATE VIEW {name} AS {sql}")
-    for row_type, paths in listing.tables.items():
-        sql = newest_rows(row_type, compacted=paths.compacted, tail=paths.tail, filtered=True)
-        if paths.settled:
-            sql = f"{rows_of(row_type, paths.settled)} UNION ALL SELECT * FROM ({sql})"  # noqa: S608 - built by `newest_rows`
+    for row_type, table in listing.tables.items():
+        sql = newest_rows(row_type, compacted=locations(table.compacted), tail=locations(table.tail), filtered=True)
+        if table.settled:
+            sql = f"{rows_of(row_type, locations(table.settled))} UNION ALL SELECT * FROM ({sql})"  # noqa: S608 - built by `newest_rows`
         if row_type is AttemptRow:
             sql = _with_lost(sql, listing.running)
         columns = column_list(row_type)

@@ -44,7 +44,7 @@ def _read(sweep: SweepStore, row_type: type[Row], files: TableFiles) -> pa.Table
         compacted=paths_of(sweep, row_type, files.compacted),
         tail=paths_of(sweep, row_type, files.tail),
     )
-    with open_duckdb() as connection:
+    with open_duckdb(sweep.files) as connection:
         try:
             table = connection.sql(f"{sql} ORDER BY {', '.join(row_type.KEY)}").to_arrow_table()
         except duckdb.Error as error:

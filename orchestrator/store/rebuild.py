@@ -52,7 +52,7 @@ def _write(sweep: SweepStore, row_type: type[Row], sources: list[str], name: str
     schema = arrow_schema(row_type)
     keys = ", ".join(row_type.KEY)
     order = ", ".join(f"{column} DESC NULLS LAST" for column in (*NEWEST_FIRST[row_type.TABLE], "file", "place"))
-    with open_duckdb() as connection:
+    with open_duckdb(sweep.files) as connection:
         connection.register("incoming", next(numbered(iter([schema.empty_table()]), "")))
         connection.execute("CREATE TABLE rows AS FROM incoming")
         for source in sources:

@@ -1,4 +1,4 @@
-"""Where results are kept: a store is a folder of sweeps."""
+"""Where results are kept: a store is a folder of sweeps, or a prefix in an object store."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ from urllib.parse import unquote, urlsplit
 
 from orchestrator.errors import StoreError, UsageError
 from orchestrator.store.files import Files, describe
+from orchestrator.store.local_files import LocalFiles
 from orchestrator.store.paths import SWEEP_NAME, SweepPaths
 from orchestrator.store.schema import ROW_TYPES
 from search_spaces.errors import unknown_name
 
 DEFAULT_STORE = "./bocb-store"
+OBJECT_SCHEME = "s3://"
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 
 
@@ -38,11 +40,12 @@ class SweepStore:
 
 
 class Store:
-    """The sweeps below one folder."""
+    """The sweeps below one folder, or one prefix."""
 
     def __init__(self, uri: str) -> None:
+        """Opens a store without looking at it; `uri` is the `files.root` of one that `open_store` gave."""
         self.uri = uri
-        self.files = Files(uri)
+        self.files = _files_at(uri)
 
     def sweeps(self) -> list[str]:
         """Names of the sweeps in the store, sorted."""
@@ -75,19 +78,27 @@ def open_store(uri: str | None = None, *, create: bool = False) -> Store:
     """The store at `uri`, else at BOCB_STORE, else at ./bocb-store.
 
     Args:
-        uri: A local path or a file:// URI.
-        create: Make the folder and prove that it can be written; without it nothing is touched.
+        uri: A local path, a file:// URI or an s3:// URI.
+        create: Prove that it can be written, or made where there is none; whether or not, nothing is left behind.
 
     Raises:
         StoreError: It cannot be a store, or not be read, or (with `create`) not be written.
     """
-    given = uri or os.environ.get("BOCB_STORE") or DEFAULT_STORE
+    given = uri if uri is not None else os.environ.get("BOCB_STORE") or DEFAULT_STORE
+    if not given:
+        raise UsageError("--store is empty; give a folder or a URI, or leave it out")
+    if given.lower().startswith(OBJECT_SCHEME):
+        return _open_object_store(given, create=create)
+    return _open_folder(given, create=create)
+
+
+def _open_folder(given: str, *, create: bool) -> Store:
     path = _local_path(given)
     try:
         if path.exists() and not path.is_dir():
             raise StoreError(f"the store {given!r} is a file; give a folder")
-        if create:
-            Files(str(path)).make_folder()
+        if create and not path.exists():
+            _try_to_make(path)
         wanted = os.R_OK | os.X_OK | (os.W_OK if create else 0)
         if path.exists() and not os.access(path, wanted):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
@@ -95,6 +106,40 @@ def open_store(uri: str | None = None, *, create: bool = False) -> Store:
         verb = "written" if create else "read"
         raise StoreError(f"the store {given!r} cannot be {verb}: {describe(error)}") from error
     return Store(str(path))
+
+
+def _try_to_make(path: Path) -> None:
+    """Makes a folder and those above it, and removes them again."""
+    missing = [folder for folder in (path, *path.parents) if not folder.exists()]
+    path.mkdir(parents=True)
+    for folder in missing:
+        folder.rmdir()
+
+
+def _open_object_store(given: str, *, create: bool) -> Store:
+    store = Store(OBJECT_SCHEME + given[len(OBJECT_SCHEME) :].rstrip("/"))
+    try:
+        store.files.is_folder()
+        if create:
+            store.files.prove()
+    except OSError as error:
+        verb = "written" if create else "read"
+        raise StoreError(f"the store {given!r} cannot be {verb}: {describe(error)}") from error
+    return store
+
+
+def _files_at(uri: str) -> Files:
+    """The one place that knows which kinds of stores there are."""
+    if not uri.startswith(OBJECT_SCHEME):
+        return LocalFiles(uri)
+    # Deferred: it is an extra, and takes a second to import.
+    try:
+        from orchestrator.store.object_files import ObjectFiles
+    except ImportError as error:
+        raise StoreError(
+            f"the store {uri!r} needs {error.name}, which is not installed: pip install 'bocb[s3]'"
+        ) from error
+    return ObjectFiles(uri)
 
 
 def _local_path(given: str) -> Path:
@@ -105,8 +150,8 @@ def _local_path(given: str) -> Path:
     parts = urlsplit(given) if _SCHEME.match(given) else None
     if parts is None or parts.scheme.lower() != "file":
         raise StoreError(
-            f"the store {given!r} is not on a local path; object stores are not supported yet, "
-            "so give a folder or a file:// URI"
+            f"the store {given!r} is of a kind that is not supported: give a folder, a file:// URI, or "
+            "s3://bucket/prefix (AWS_ENDPOINT_URL names a store that is not Amazon's)"
         )
     if parts.netloc not in ("", "localhost") or not parts.path.startswith("/"):
         raise StoreError(f"the store {given!r} is not a local file URI; write file:///absolute/path")

@@ -47,11 +47,11 @@ class TableWriter:
     """
 
     def __init__(
-        self, sweep: SweepStore, lease: Lease, *, flush_seconds: float = 1.0, compact_after: int = 30
+        self, sweep: SweepStore, lease: Lease, *, flush_seconds: float | None = None, compact_after: int = 30
     ) -> None:
         self._sweep = sweep
         self._lease = lease
-        self._flush_seconds = flush_seconds
+        self._flush_seconds = sweep.files.flush_seconds if flush_seconds is None else flush_seconds
         self._compact_after = compact_after
         self._tables = {row_type: _Table(row_type) for row_type in WRITE_ORDER}
         self._added = 0

@@ -55,7 +55,7 @@ def rows(store: Path, sql: str) -> list[dict[str, Any]]:
     return found
 
 
-def recorded(store: Path, sweep: str, row_type: type[R]) -> list[R]:
+def recorded(store: Path | str, sweep: str, row_type: type[R]) -> list[R]:
     """What a sweep has recorded so far: nothing while neither it nor its store is there yet."""
     opened = open_store(str(store)).sweep(sweep)
     return read_rows(opened, row_type) if opened.exists() else []
