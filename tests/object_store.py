@@ -68,7 +68,7 @@ class FaultyStore:
         """How many requests of each method have come."""
         self.injected: Counter[str] = Counter()
         """How many faults of each kind were injected."""
-        self.silence_seconds = 0.6
+        self.silence_seconds = 0.35
         self.ignores_conditions = False
         """Whether it takes every PUT as unconditional, as some stores do."""
         self._choose: Choice = lambda method, path: None

@@ -37,9 +37,10 @@ def store(object_store):
     return store
 
 
-@pytest.mark.parametrize("name", VIEWS)
-def test_every_view_is_there(store, name):
-    assert ask(store, f"SELECT count(*) >= 0 AS yes FROM {name}") == [{"yes": True}]
+def test_every_view_is_there(store):
+    with connect(store) as connection:
+        for name in VIEWS:
+            assert connection.execute(f"SELECT count(*) >= 0 FROM {name}").fetchone() == (True,)
 
 
 def test_views_span_sweeps_and_show_the_newest_row_of_each_key(store):
@@ -111,11 +112,10 @@ def test_the_connection_itself_cannot_write_or_fetch_a_client_of_its_own(store):
 
 def test_a_query_rides_out_faults(store, object_store, monkeypatch):
     monkeypatch.setattr(object_requests, "FIRST_PAUSE_SECONDS", 0.01)
-    monkeypatch.setattr(object_files, "ANSWER_SECONDS", 0.25)
+    monkeypatch.setattr(object_files, "ANSWER_SECONDS", 0.15)
     patient = open_store(store.uri)
     with object_store.faults(object_store.seeded(3, 0.25)):
-        for _ in range(2):
-            assert ask(patient, "SELECT count(*) AS n FROM curves") == [{"n": 4}]
+        assert ask(patient, "SELECT count(*) AS n FROM curves") == [{"n": 4}]
 
 
 def test_a_query_that_cannot_be_read_says_which_file(store, object_store, monkeypatch):

@@ -138,7 +138,8 @@ def test_the_next_driver_counts_its_own_parts_from_one(sweep):
     ],
     ids=str,
 )
-def test_a_row_that_cannot_be_stored_is_refused_at_once_and_alone(sweep, values):
+def test_a_row_that_cannot_be_stored_is_refused_at_once_and_alone(tmp_path, values):
+    sweep = open_store(str(tmp_path / "store"), create=True).sweep("s")
     with claim(sweep) as lease, TableWriter(sweep, lease) as writer:
         with pytest.raises(StoreError):
             writer.add(make_row(CurveRow, **values))
@@ -283,7 +284,8 @@ def test_a_writer_killed_at_any_moment_loses_no_durable_row(store_uri):
         assert {int(row.trial_id[1:]) for row in rows} >= set(durable)
         assert len({row.trial_id for row in rows}) == len(rows)
         assert sorted(row.trial_id for row in read_rows(sweep, AttemptRow)) == [f"t{n}" for n in range(7)]
-    assert any(name.startswith("compact-") for name in sweep.files.names(sweep.paths.table(CurveRow)))
+    if round_ > 0:  # one short life may end before its first compaction
+        assert any(name.startswith("compact-") for name in sweep.files.names(sweep.paths.table(CurveRow)))
 
 
 def test_a_trial_is_never_durable_before_its_curve(sweep, monkeypatch):

@@ -22,16 +22,17 @@ TRIALS = 10
 def test_faults_and_a_kill_change_no_number(tmp_path: Path, object_store: FaultyStore) -> None:
     spec, here, uri = tmp_path / "killed.toml", tmp_path / "local", object_store.new_uri()
     spec.write_text(SPEC.replace('["sgd", "adamw"]', '["sgd"]').replace("trials = 2", "trials = 1"))
-    assert bocb(here, "run", str(spec)).returncode == 0
-    sweep = open_store(uri).sweep("killed")
+    sweep, before = open_store(uri).sweep("killed"), object_store.injected.total()
     with object_store.faults(object_store.seeded(7, 0.05)):
-        with running(here, "run", str(spec), BOCB_STORE=uri) as process:
-            wait_until(lambda: len(sweep.files.names(sweep.paths.all_checkpoints)) >= 3, "three checkpoints")
-            assert process.poll() is None, (tmp_path / "output.txt").read_text()
-            process.kill()
+        with running(here, "run", str(spec)) as quiet:
+            with running(here, "run", str(spec), BOCB_STORE=uri) as process:
+                wait_until(lambda: len(sweep.files.names(sweep.paths.all_checkpoints)) >= 3, "three checkpoints")
+                assert process.poll() is None, (tmp_path / "output.txt").read_text()
+                process.kill()
+            assert quiet.wait(timeout=120) == 0, (tmp_path / "output.txt").read_text()
         answer = bocb(here, "run", str(spec), BOCB_STORE=uri)
         assert answer.returncode == 0, answer.stdout + answer.stderr
-    assert object_store.injected.total() > 5
+    assert object_store.injected.total() > before + 5
     assert len(results(uri)) == TRIALS
     assert results(uri) == results(here)
     assert curves(uri) == curves(here)
