@@ -21,6 +21,9 @@ from trainers.measurement import Measurement
 from trainers.memory import is_out_of_memory
 from trainers.trainer import Trainer
 
+STORE_PATIENCE_SECONDS = 900.0
+STORE_RETRY_SECONDS = 5.0
+
 
 class Attempt:
     """A running attempt. `step` never raises: whatever goes wrong is in the report."""
@@ -88,7 +91,7 @@ class Attempt:
     def _build(self) -> Trainer:
         """The trainer, gone on from the trial's best checkpoint where there is one."""
         trainer = make_trainer(self._config)
-        saved = best_checkpoint(self._store, self.task.trial_id, config_digest(self._config))
+        saved = self._best_checkpoint()
         if saved is not None:
             try:
                 trainer.restore(saved.state)
@@ -100,6 +103,17 @@ class Attempt:
                 trainer = make_trainer(self._config)
         self._trainer = trainer
         return trainer
+
+    def _best_checkpoint(self) -> Checkpoint | None:
+        """The trial's best checkpoint, waited for while the store is out of reach: without it epochs would be wasted."""
+        deadline = time.monotonic() + STORE_PATIENCE_SECONDS
+        while True:
+            try:
+                return best_checkpoint(self._store, self.task.trial_id, config_digest(self._config))
+            except OSError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(STORE_RETRY_SECONDS)
 
     def _ending(self, trainer: Trainer) -> Ending | None:
         if not self._history[-1].is_finite:

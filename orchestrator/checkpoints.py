@@ -77,6 +77,9 @@ def best_checkpoint(sweep: SweepStore, trial_id: str, config_sha256: str) -> Che
     """The checkpoint with most epochs that any attempt of a trial left, or None.
 
     Damaged files and those of another config are passed over: the trial then starts from an older one, or anew.
+
+    Raises:
+        OSError: The store cannot be reached.
     """
     found = [checkpoint for checkpoint in _readable(sweep, trial_id) if checkpoint.config_sha256 == config_sha256]
     return max(found, key=lambda checkpoint: checkpoint.epochs, default=None)
@@ -106,7 +109,7 @@ def _readable(sweep: SweepStore, trial_id: str) -> Iterator[Checkpoint]:
     for name in _names(sweep, trial_id):
         try:
             yield decode(sweep.files.read(name))
-        except (OSError, ValueError, KeyError, TypeError):
+        except (FileNotFoundError, ValueError, KeyError, TypeError):
             continue
 
 

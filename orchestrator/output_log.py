@@ -6,7 +6,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from orchestrator.store.files import Files
@@ -19,7 +19,8 @@ class OutputLog:
     """Standard output and standard error of one attempt.
 
     On a store of this machine the log lies there from the first byte, so that even a process that is killed leaves it
-    behind; on an object store it lies in a temporary file, and `publish` copies it.
+    behind; on an object store it lies in a temporary file, and `publish` copies it. A disk that is full or out of reach
+    costs the log, never the training.
     """
 
     def __init__(self, files: Files, name: str) -> None:
@@ -28,17 +29,18 @@ class OutputLog:
         in_store = files.local_path(name)
         self._is_remote = in_store is None
         self._path = in_store or _temporary_file()
-        self._path.parent.mkdir(parents=True, exist_ok=True)
 
     @contextmanager
     def capturing(self) -> Iterator[None]:
         """While the block runs, what this process writes to its standard output and error goes to the log."""
-        target = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
         _flush()
         before = [os.dup(number) for number in (1, 2)]
-        for number in (1, 2):
-            os.dup2(target, number)
-        os.close(target)
+        with suppress(OSError):
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            target = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+            for number in (1, 2):
+                os.dup2(target, number)
+            os.close(target)
         try:
             yield
         finally:
@@ -50,7 +52,10 @@ class OutputLog:
 
     def text(self) -> str | None:
         """What was printed so far, at most `LIMIT_BYTES`: the beginning and the end; None for nothing."""
-        return readable(self._path.read_bytes()) if self._path.exists() else None
+        try:
+            return readable(self._path.read_bytes())
+        except OSError:
+            return None
 
     def publish(self) -> None:
         """Makes the log so far visible to others, where it is not anyway.
@@ -58,17 +63,19 @@ class OutputLog:
         Raises:
             OSError: The store cannot be written.
         """
-        if self._is_remote and self._path.stat().st_size:
+        if self._is_remote and self._path.exists() and self._path.stat().st_size:
             self._files.write(self._name, _shortened(self._path.read_bytes()))
 
     def remove(self) -> None:
         """Removes the log: its text has been handed on."""
-        self._path.unlink(missing_ok=True)
+        with suppress(OSError):
+            self._path.unlink()
 
     def _shorten(self) -> None:
         """Keeps an attempt that prints without end from filling the disk."""
-        if self._path.exists() and self._path.stat().st_size > 2 * LIMIT_BYTES:
-            self._path.write_bytes(_shortened(self._path.read_bytes()))
+        with suppress(OSError):
+            if self._path.stat().st_size > 2 * LIMIT_BYTES:
+                self._path.write_bytes(_shortened(self._path.read_bytes()))
 
 
 def readable(content: bytes) -> str | None:
@@ -92,4 +99,5 @@ def _temporary_file() -> Path:
 def _flush() -> None:
     for stream in (sys.stdout, sys.stderr):
         if stream is not None:
-            stream.flush()
+            with suppress(OSError):  # a full disk keeps what was printed, and loses it
+                stream.flush()

@@ -186,6 +186,9 @@ def _drive(
     from orchestrator import cluster
     from orchestrator.tune_adapters import run_tune
 
+    stop_interval = max(TICK_SECONDS, sweep.files.flush_seconds / 12)  # a look costs a request on an object store
+    obey = _every(stop_interval, lambda: _obey(stop_requested(sweep, driver.driver_epoch), driver))
+
     def tick() -> None:
         driver.tick()
         driver.slots = cluster.slots(driver.plan.spec.resources, resources)
@@ -194,7 +197,7 @@ def _drive(
         trouble = None
         try:
             driver.forget_checkpoints()
-            _obey(stop_requested(sweep, driver.driver_epoch), driver)
+            obey()
         except OSError as error:
             trouble = f"the store cannot be reached: {error}"
         progress.update(driver, trouble)
