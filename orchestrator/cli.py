@@ -56,22 +56,12 @@ def plan(spec: SpecArgument, store: StoreOption = None, as_json: JsonOption = Fa
     """Check a spec and show its cells, trials, epochs and cost; starts nothing."""
     from orchestrator.cost import estimate
     from orchestrator.store.store import open_store
-    from orchestrator.tables import plan_text
+    from orchestrator.tables import plan_json, plan_text
 
     checked = _checked_plan(spec)
     cost = estimate(open_store(store), checked)
     if as_json:
-        _print_json(
-            {
-                "sweep": checked.spec.sweep.name,
-                "cells": len(checked.cells),
-                "trials": checked.trials,
-                "epochs": checked.epochs,
-                "by_role": checked.trials_by_role(),
-                "slot_hours": cost.slot_hours,
-                "slot_hours_from": cost.basis,
-            }
-        )
+        _print_json(plan_json(checked, cost))
     else:
         out.print(plan_text(checked, cost))
 
@@ -195,7 +185,12 @@ def stop(
 
 @app.command()
 def query(
-    sql: Annotated[str, typer.Argument(metavar="SQL", help="One SELECT over trials, curves, attempts, sweeps, ...")],
+    sql: Annotated[
+        str | None, typer.Argument(metavar="SQL", help="One SELECT over trials, curves, attempts, sweeps, ...")
+    ] = None,
+    paths: Annotated[
+        bool, typer.Option("--paths", help="Instead list the Parquet files that count, of one table or of all.")
+    ] = False,
     store: StoreOption = None,
     form: Annotated[
         Literal["table", "json", "csv", "parquet"], typer.Option("--format", help="How to print the answer.")
@@ -204,8 +199,14 @@ def query(
 ) -> None:
     """Ask the store in SQL (DuckDB); reads only."""
     from orchestrator.store.formats import write_result
-    from orchestrator.store.query import run_query
+    from orchestrator.store.query import live_paths, path_list, run_query
 
+    if paths:
+        found = live_paths(_existing_store(store), sql)
+        _print_json(found) if as_json else print(path_list(found), end="")
+        return
+    if sql is None:
+        raise UsageError("bocb query needs one SELECT statement, or --paths")
     with run_query(_existing_store(store), sql) as result:
         write_result(result, "json" if as_json else form, sys.stdout.buffer, width=out.width)
 

@@ -34,7 +34,7 @@ def run_here(plan: Plan, folder: Path, *, trials: int | None = None, retry: Coll
             driver.on_start(task)
             attempt = Attempt(task)
             while driver.on_report(Report.from_json(attempt.step().to_json())):
-                writer.flush()
+                pass
             writer.flush()
             trials = None if trials is None else trials - 1
         if trials == 0 and (task := driver.next_task()) is not None:
