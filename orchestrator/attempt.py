@@ -105,7 +105,7 @@ class Attempt:
         return trainer
 
     def _best_checkpoint(self) -> Checkpoint | None:
-        """The trial's best checkpoint, waited for while the store is out of reach: without it epochs would be wasted."""
+        """The trial's best checkpoint, waited for while the store is out of reach."""
         deadline = time.monotonic() + STORE_PATIENCE_SECONDS
         while True:
             try:

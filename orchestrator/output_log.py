@@ -19,8 +19,8 @@ class OutputLog:
     """Standard output and standard error of one attempt.
 
     On a store of this machine the log lies there from the first byte, so that even a process that is killed leaves it
-    behind; on an object store it lies in a temporary file, and `publish` copies it. A disk that is full or out of reach
-    costs the log, never the training.
+    behind; on an object store it lies in a temporary file that `publish` copies. A disk that is full costs the log,
+    never the training.
     """
 
     def __init__(self, files: Files, name: str) -> None:

@@ -139,7 +139,7 @@ def _run_claimed(
     past = read_history(sweep, plan, options.retry)
     check_edit(past.version, plan)  # again: another driver may have run until the claim
     with TableWriter(sweep, lease) as writer:
-        version = _version_row(plan, past.version, lease)
+        version = version_row(plan, past.version, lease)
         opening: list[Row] = [] if version is past.version else [version]
         for row in opening + list(lost_attempts(sweep, past, lease.driver_epoch)):
             writer.add(row)
@@ -155,7 +155,7 @@ def _run_claimed(
         return _exit_of(driver.queue, signals, out_of_budget=driver.out_of_budget)
 
 
-def _version_row(plan: Plan, newest: SweepRow | None, lease: Lease) -> SweepRow:
+def version_row(plan: Plan, newest: SweepRow | None, lease: Lease) -> SweepRow:
     """The sweep's newest version if spec, code and packages are still those, else the next one."""
     now = (plan.spec.digest(), package_versions(), code_version())
     if newest is not None and (newest.spec_sha256, newest.packages, newest.code_version) == now:

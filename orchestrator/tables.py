@@ -1,9 +1,10 @@
-"""Records as tables for a terminal. Computes nothing."""
+"""Records as tables for a terminal, or as JSON. Computes nothing."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
+from typing import Any
 
 from rich.console import Group
 from rich.table import Table
@@ -36,6 +37,19 @@ def plan_text(plan: Plan, cost: Cost) -> Group:
         _plan_table(plan),
         Text(f"cost: {hours}{cost.basis}"),
     )
+
+
+def plan_json(plan: Plan, cost: Cost) -> dict[str, Any]:
+    """The same as `bocb plan --json` prints it."""
+    return {
+        "sweep": plan.spec.sweep.name,
+        "cells": len(plan.cells),
+        "trials": plan.trials,
+        "epochs": plan.epochs,
+        "by_role": plan.trials_by_role(),
+        "slot_hours": cost.slot_hours,
+        "slot_hours_from": cost.basis,
+    }
 
 
 def _plan_table(plan: Plan) -> Table:

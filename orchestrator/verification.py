@@ -14,7 +14,7 @@ from orchestrator.store.connection import open_duckdb
 from orchestrator.store.files import store_errors
 from orchestrator.store.findings import Findings, Problem, Remedy
 from orchestrator.store.lease import driver_of
-from orchestrator.store.paths import SweepPaths
+from orchestrator.store.paths import SweepPaths, is_checkpoint
 from orchestrator.store.schema import AttemptRow, CurveRow, Row, SweepRow, TrialRow
 from orchestrator.store.store import SweepStore
 from orchestrator.store.verify_drivers import check_drivers
@@ -121,7 +121,7 @@ def _check_checkpoints(sweep: SweepStore, connection: duckdb.DuckDBPyConnection,
     leftovers = []
     for trial_id in sweep.files.names(sweep.paths.all_checkpoints):
         folder = f"{sweep.paths.all_checkpoints}/{trial_id}"
-        names = sweep.files.names(folder)
+        names = [name for name in sweep.files.names(folder) if is_checkpoint(name)]
         for name in names:
             found.files += 1
             found.problems += _check_checkpoint(sweep, f"{folder}/{name}", trial_id, is_ended=trial_id in ended)

@@ -15,7 +15,7 @@ from orchestrator.store.lease import claim
 from orchestrator.store.schema import Row
 from orchestrator.store.store import SweepStore, open_store
 from orchestrator.store.writer import TableWriter
-from orchestrator.sweep import _new_version
+from orchestrator.sweep import version_row
 
 
 def run_here(plan: Plan, folder: Path, *, trials: int | None = None, retry: Collection[str] = ()) -> SweepStore:
@@ -23,8 +23,9 @@ def run_here(plan: Plan, folder: Path, *, trials: int | None = None, retry: Coll
     sweep = open_store(str(folder), create=True).sweep(plan.spec.sweep.name)
     past = read_history(sweep, plan, retry)
     with claim(sweep) as lease, TableWriter(sweep, lease) as writer:
-        opening: list[Row] = [*_new_version(plan, past, lease), *lost_attempts(past, lease.driver_epoch)]
-        for row in opening:
+        version = version_row(plan, past.version, lease)
+        opening: list[Row] = [] if version is past.version else [version]
+        for row in opening + list(lost_attempts(sweep, past, lease.driver_epoch)):
             writer.add(row)
         driver = Driver(plan, sweep, lease, writer, past)
         while trials is None or trials > 0:
@@ -34,7 +35,7 @@ def run_here(plan: Plan, folder: Path, *, trials: int | None = None, retry: Coll
             driver.on_start(task)
             attempt = Attempt(task)
             while driver.on_report(Report.from_json(attempt.step().to_json())):
-                writer.flush()
+                pass
             writer.flush()
             trials = None if trials is None else trials - 1
         if trials == 0 and (task := driver.next_task()) is not None:

@@ -11,10 +11,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from orchestrator import cli
-from tests.planned_sweeps import spec_tables
+from orchestrator.store.query import run_query
+from orchestrator.store.store import SweepStore, open_store
+from tests.planned_sweeps import small_plan, spec_tables
+from tests.sweeps_in_process import run_here
 
 
 class Answer(NamedTuple):
@@ -273,6 +279,7 @@ def test_help_names_every_command(call: Call) -> None:
         "stop",
         "query",
         "compact",
+        "verify",
         "report",
         "list",
         "doctor",
@@ -281,6 +288,62 @@ def test_help_names_every_command(call: Call) -> None:
 
 
 OLD_STORE = Path(__file__).parent / "fixtures" / "store_v1"
+
+
+@pytest.fixture
+def small_store(tmp_path: Path) -> SweepStore:
+    plan = small_plan(protocol={"default": {"seeds": 2}}, training={"epochs": 2})
+    return run_here(plan, tmp_path / "bocb-store")
+
+
+def test_verify_prints_problems_and_exits_with_five(call: Call, small_store: SweepStore) -> None:
+    answer = call("verify", "small")
+    assert (answer.code, answer.err) == (0, "")
+    assert answer.out.startswith("small: nothing wrong in ")
+    part = min(Path(small_store.files.location("small/curves")).glob("part*"))
+    part.write_bytes(part.read_bytes()[:-1])
+    answer = call("verify")
+    assert answer.code == 5
+    assert f"BAD  small/curves/{part.name}: part 1 of curves (driver 1): it is damaged: it does" in answer.out
+    assert "     mend: bocb verify small --mend, then bocb resume small\n" in answer.out
+    said = json.loads(call("verify", "--json").out)
+    assert said["ok"] is False
+    assert {"file", "problem", "lost", "mend", "sweep"} <= set(said["problems"][0])
+    mended = call("verify", "small", "--mend")
+    assert mended.code == 0
+    assert f"small/curves/{part.name}: moved to .damaged" in mended.out
+    assert call("verify", "nothing").code == 2
+    assert call("verify", "--store", "elsewhere").code == 2
+
+
+def test_the_paths_that_query_lists_are_what_it_answers_from(call: Call, small_store: SweepStore) -> None:
+    assert call("compact").code == 0
+    listed = call("query", "--paths", "trials")
+    paths = listed.out.splitlines()
+    assert (listed.code, len(paths)) == (0, 1)
+    said = json.loads(call("query", "--paths", "--json").out)
+    assert set(said) == {"small"}
+    assert set(said["small"]) == {"sweeps", "trials", "curves", "attempts"}
+    assert said["small"]["trials"] == paths
+    assert call("query", "--paths").out.splitlines() == [path for table in said["small"].values() for path in table]
+    for table, files in said["small"].items():
+        with run_query(open_store("bocb-store"), f"SELECT * FROM {table}") as answer:
+            asked = answer.table()
+        # Compacted files are sorted by key, and DuckDB keeps the order of a file.
+        assert pa.concat_tables([pq.read_table(path) for path in files]).cast(asked.schema).equals(asked)
+        frame = pd.concat([pd.read_parquet(path) for path in files])
+        pd.testing.assert_frame_equal(frame, asked.to_pandas(), check_dtype=False)
+
+
+@pytest.mark.parametrize(("arguments", "sentence"), [(("--paths", "trails"), "did you mean trials"), ((), "--paths")])
+def test_paths_of_no_table_and_a_query_of_nothing_are_refused(
+    call: Call, small_store: SweepStore, arguments: tuple[str, ...], sentence: str
+) -> None:
+    answer = call("query", *arguments)
+    assert (answer.code, answer.err.count("\n")) == (2, 1)
+    assert sentence in answer.err
+
+
 HEAVY = ("ray", "torch", "timm", "scipy", "optuna", "pandas", "fastparquet", "sklearn", "altair")
 
 

@@ -16,6 +16,7 @@ import pytest
 from orchestrator.errors import QueryError, StoreError, UsageError
 from orchestrator.store import compacted_files, query
 from orchestrator.store.compaction import compact
+from orchestrator.store.connection import open_duckdb
 from orchestrator.store.formats import FORMATS, TABLE_ROWS, write_result
 from orchestrator.store.lease import claim, now_with_zone
 from orchestrator.store.query import VIEWS, connect, run_query
@@ -369,6 +370,12 @@ def test_an_unknown_format_names_the_close_one(store):
     with run_query(store, "SELECT 1") as result, pytest.raises(UsageError, match=r"'jsn'; did you mean json\?"):
         write_result(result, "jsn", io.BytesIO())
     assert FORMATS == ("table", "json", "csv", "parquet")
+
+
+def test_an_answer_larger_than_memory_is_sorted_on_disk(store, monkeypatch):
+    monkeypatch.setattr(query, "open_duckdb", lambda files: open_duckdb(files, memory_limit="60MB", threads=1))
+    with run_query(store, "SELECT range AS i, hash(range) AS h FROM range(2000000) ORDER BY h") as result:
+        assert result.rows == 2_000_000
 
 
 def test_the_store_needs_no_heavy_library():

@@ -63,7 +63,12 @@ def logs(
 
 
 def query(
-    sql: Annotated[str, typer.Argument(metavar="SQL", help="One SELECT over trials, curves, attempts, sweeps, ...")],
+    sql: Annotated[
+        str | None, typer.Argument(metavar="SQL", help="One SELECT over trials, curves, attempts, sweeps, ...")
+    ] = None,
+    paths: Annotated[
+        bool, typer.Option("--paths", help="Instead list the Parquet files that count, of one table or of all.")
+    ] = False,
     store: StoreOption = None,
     form: Annotated[
         Literal["table", "json", "csv", "parquet"], typer.Option("--format", help="How to print the answer.")
@@ -72,8 +77,14 @@ def query(
 ) -> None:
     """Ask the store in SQL (DuckDB); reads only."""
     from orchestrator.store.formats import write_result
-    from orchestrator.store.query import run_query
+    from orchestrator.store.query import live_paths, path_list, run_query
 
+    if paths:
+        found = live_paths(existing_store(store), sql)
+        print_json(found) if as_json else print(path_list(found), end="")
+        return
+    if sql is None:
+        raise UsageError("bocb query needs one SELECT statement, or --paths; see `bocb query --help`")
     with run_query(existing_store(store), sql) as result:
         write_result(result, "json" if as_json else form, sys.stdout.buffer, width=out.width)
 

@@ -33,22 +33,12 @@ def plan(spec: SpecArgument, store: StoreOption = None, as_json: JsonOption = Fa
     """Check a spec and show its cells, trials, epochs and cost; starts nothing."""
     from orchestrator.cost import estimate
     from orchestrator.store.store import open_store
-    from orchestrator.tables import plan_text
+    from orchestrator.tables import plan_json, plan_text
 
     checked = _checked_plan(spec)
     cost = estimate(open_store(store), checked)
     if as_json:
-        print_json(
-            {
-                "sweep": checked.spec.sweep.name,
-                "cells": len(checked.cells),
-                "trials": checked.trials,
-                "epochs": checked.epochs,
-                "by_role": checked.trials_by_role(),
-                "slot_hours": cost.slot_hours,
-                "slot_hours_from": cost.basis,
-            }
-        )
+        print_json(plan_json(checked, cost))
     else:
         out.print(plan_text(checked, cost))
 

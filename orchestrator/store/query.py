@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from types import TracebackType
@@ -13,16 +13,17 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from orchestrator.errors import QueryError, StoreError
+from orchestrator.errors import QueryError, StoreError, UsageError
 from orchestrator.store.connection import open_duckdb, quote, stream
 from orchestrator.store.files import store_errors
 from orchestrator.store.guard import check_select, one_sentence
 from orchestrator.store.latest import column_list, newest_rows, rows_of
 from orchestrator.store.lease import driver_of
-from orchestrator.store.live import RETRIES, table_files
+from orchestrator.store.live import RETRIES, paths_of, table_files
 from orchestrator.store.schema import ROW_TYPES, AttemptRow, Row
 from orchestrator.store.store import Store
 from orchestrator.store.views import READY_ANSWERS
+from search_spaces.errors import unknown_name
 
 T = TypeVar("T")
 
@@ -119,6 +120,39 @@ def run_query(store: Store, sql: str) -> QueryResult:
     """
     check_select(sql)
     return _retried(store, lambda connection: _run(connection, sql), partial(_query_error, store))
+
+
+def live_paths(store: Store, table: str | None = None) -> dict[str, dict[str, list[str]]]:
+    """The Parquet files that count at this moment, for readers other than this one: by sweep, then by table.
+
+    Right after a compaction they hold one row per key; files that a driver adds later may repeat keys, of which the
+    newest row counts, and the next compaction deletes them.
+
+    Args:
+        store: The store.
+        table: Name of one table; None for all.
+
+    Raises:
+        UsageError: There is no such table.
+        StoreError: The store cannot be read.
+    """
+    tables = {row_type.TABLE: row_type for row_type in ROW_TYPES}
+    if table is not None and table not in tables:
+        raise UsageError(f"{unknown_name('table', table, tables)}; --paths takes the name of one table, or nothing")
+    with store_errors(f"cannot read the store {store.uri}"):
+        return {
+            name: {
+                key: paths_of(store.sweep(name), row_type, table_files(store.sweep(name), row_type).live)
+                for key, row_type in tables.items()
+                if table in (None, key)
+            }
+            for name in store.sweeps()
+        }
+
+
+def path_list(found: Mapping[str, Mapping[str, Sequence[str]]]) -> str:
+    """Paths by sweep and table, one on each line."""
+    return "".join(f"{path}\n" for tables in found.values() for paths in tables.values() for path in paths)
 
 
 def _retried(

@@ -1,0 +1,378 @@
+"""`bocb verify` finds whatever is damaged, says what is lost, and mends it so that a resume gives it all back."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from orchestrator.checkpoints import Checkpoint, save_checkpoint
+from orchestrator.errors import BusyError
+from orchestrator.history import read_history
+from orchestrator.mending import mend_sweep
+from orchestrator.plan import Plan, default_trials, design_trials
+from orchestrator.planned_ids import PlannedIds
+from orchestrator.stop_request import request_stop
+from orchestrator.store.findings import Findings
+from orchestrator.store.lease import claim
+from orchestrator.store.live import Manifest
+from orchestrator.store.reader import read_rows
+from orchestrator.store.schema import AttemptRow, CurveRow, SweepRow, TrialRow
+from orchestrator.store.store import SweepStore, open_store
+from orchestrator.store.verify_files import DamagedFileError, rows_of_file
+from orchestrator.verification import verify_sweep
+from tests.planned_sweeps import history_of, small_plan
+from tests.store_examples import make_row, put_part
+from tests.sweeps_in_process import compact_here, run_here
+
+FIXTURES = Path(__file__).parent / "fixtures"
+TRIALS = 10
+
+
+@pytest.fixture(scope="module")
+def plan() -> Plan:
+    return small_plan(
+        grid={"backbones": ["synthetic_a"], "optimizers": ["sgd", "adamw"]},
+        protocol={
+            "default": {"seeds": 1},
+            "design": {"points": 2},
+            "tune": {"trials": 1},
+            "confirm": {"top": 1, "seeds": 1},
+        },
+        checkpoints={"interval_seconds": 0},
+    )
+
+
+@pytest.fixture(scope="module")
+def stores(plan: Plan, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A sweep that was killed after 6 trials, and the same one after compaction, continued to its end."""
+    folder = tmp_path_factory.mktemp("stores")
+    sweep = run_here(plan, folder / "killed", trials=6)
+    save_checkpoint(
+        sweep, Checkpoint(trial_id="a.b.c.tune-000", config_sha256="c", history=history_of(0.5, 2), state=b"x" * 40),
+        driver_epoch=1, attempt=1,
+    )  # fmt: skip
+    shutil.copytree(folder / "killed", folder / "complete")
+    compact_here(open_store(str(folder / "complete")).sweep("small"))
+    complete = run_here(plan, folder / "complete")
+    request_stop(complete, 3, now=False)
+    return {"killed": folder / "killed", "complete": folder / "complete"}
+
+
+@pytest.fixture
+def copy(stores: dict[str, Path], tmp_path: Path) -> Callable[[str], SweepStore]:
+    def make(which: str) -> SweepStore:
+        return open_store(str(shutil.copytree(stores[which], tmp_path / which))).sweep("small")
+
+    return make
+
+
+def results(sweep: SweepStore) -> dict[str, tuple[Any, ...]]:
+    """What must not depend on what happened on the way."""
+    rows = read_rows(sweep, TrialRow)
+    return {
+        row.trial_id: (row.state, row.score, row.history_sha256, row.hp, row.seed, row.test_top1, row.repeats)
+        for row in rows
+        if not row.superseded
+    }
+
+
+def curves(sweep: SweepStore) -> dict[tuple[str, int], str]:
+    rows = read_rows(sweep, CurveRow)
+    return {(row.trial_id, row.epoch): repr((row.val_top1, row.train_loss, row.val_loss, row.lr)) for row in rows}
+
+
+def damage(path: Path, how: str) -> None:
+    data = path.read_bytes()
+    match how:
+        case "flip":
+            path.write_bytes(data[: len(data) // 2] + bytes([data[len(data) // 2] ^ 4]) + data[len(data) // 2 + 1 :])
+        case "cut":
+            path.write_bytes(data[: len(data) * 2 // 3])
+        case "empty":
+            path.write_bytes(b"")
+        case "delete":
+            path.unlink()
+
+
+def files_with_problems(found: Findings) -> set[str]:
+    return {problem.file for problem in found.problems}
+
+
+def test_a_sound_store_has_no_problems_at_any_stage(plan: Plan, stores: dict[str, Path], tmp_path: Path) -> None:
+    for which in ("killed", "complete"):
+        found = verify_sweep(open_store(str(stores[which])).sweep("small"))
+        assert found.problems == []
+        assert found.rows > 30
+    killed = verify_sweep(open_store(str(stores["killed"])).sweep("small"))
+    assert any("1 attempts were cut off with their driver" in note for note in killed.notes)
+    for trials in (0, 1, 2):
+        assert verify_sweep(run_here(plan, tmp_path, trials=trials)).problems == []
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in FIXTURES.glob("store_v*")))
+def test_stores_of_older_versions_are_sound(name: str) -> None:
+    store = open_store(str(FIXTURES / name))
+    for sweep in store.sweeps():
+        found = verify_sweep(store.sweep(sweep))
+        assert found.problems == []
+        assert found.rows > 100
+
+
+KINDS = ["sweeps/compact*", "trials/compact*", "curves/compact*", "attempts/compact*", "trials/part*", "curves/part*",
+         "attempts/part*", "sweeps/_manifest*", "trials/_manifest*", "curves/_manifest*", "attempts/_manifest*",
+         "drivers/000001.json", "drivers/000003.json", "drivers/000003.beat.json", "drivers/000003.stop.json",
+         "checkpoints/*/*"]  # fmt: skip
+
+
+@pytest.mark.parametrize("how", ["flip", "cut", "empty"])
+@pytest.mark.parametrize("lists", [True, False], ids=["lists of files", "other files"])
+def test_damage_to_every_kind_of_file_is_named(copy: Callable[[str], SweepStore], lists: bool, how: str) -> None:
+    sweep = copy("complete")
+    folder = Path(sweep.files.location("small"))
+    paths = [sorted(folder.glob(kind))[0] for kind in KINDS if ("_manifest" in kind) == lists]
+    for path in paths:
+        damage(path, how)
+    problems = {problem.file: problem.as_json() for problem in verify_sweep(sweep).problems}
+    for path in paths:
+        said = problems[f"small/{path.relative_to(folder)}"]
+        assert {"file", "problem", "lost", "mend"} <= set(said)
+        assert all(said[key] for key in ("file", "problem", "lost", "mend"))
+    assert not lists or len(problems) == len(paths)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "lost"),
+    [
+        ("curves/compact*", "16 epochs of trials"),
+        ("curves/part-*[!z].parquet", ""),
+        ("trials/compact*", "the results of trials"),
+        ("attempts/compact*", "how the last attempts of trials"),
+        ("sweeps/compact*", "the spec"),
+        ("drivers/000001.json", "which process"),
+    ],
+)
+def test_a_missing_file_is_named_with_what_it_cost(
+    copy: Callable[[str], SweepStore], pattern: str, lost: str
+) -> None:
+    sweep = copy("complete")
+    folder = Path(sweep.files.location("small"))
+    path = sorted(folder.glob(pattern))[0]
+    path.unlink()
+    (problem,) = [p for p in verify_sweep(sweep).problems if p.file == f"small/{path.relative_to(folder)}"]
+    assert "missing" in problem.problem
+    assert lost in problem.lost
+
+
+def test_the_last_part_of_a_driver_is_missed_by_what_other_tables_say(copy: Callable[[str], SweepStore]) -> None:
+    for table, sentence in (("curves", "its curve lacks epochs"), ("attempts", "the end of its last attempt")):
+        sweep = copy("complete")
+        folder = Path(sweep.files.location("small"))
+        sorted((folder / table).glob("part*"))[-1].unlink()
+        assert any(sentence in problem.problem for problem in verify_sweep(sweep).problems), table
+        shutil.rmtree(folder.parent)
+
+
+MENDED = {
+    "a part of each table": [("curves/part*", "flip"), ("trials/part*", "cut"), ("attempts/part*", "empty")],
+    "parts that are gone": [("curves/part*", "delete"), ("trials/part*", "delete"), ("attempts/part*", "delete")],
+    "curves": [("curves/compact*", "flip")],
+    "trials and attempts": [("trials/compact*", "delete"), ("attempts/compact*", "flip")],
+    "lists of files": [("curves/_manifest*", "flip"), ("trials/_manifest*", "delete"), ("sweeps/_manifest*", "cut")],
+    "a list and a file in it": [("curves/_manifest*", "cut"), ("curves/compact*", "flip")],
+    "drivers and a checkpoint": [
+        ("drivers/000003.json", "flip"), ("drivers/000003.beat.json", "cut"), ("drivers/000001.json", "delete"),
+        ("checkpoints/*/*", "flip"), ("drivers/000003.stop.json", "cut"),
+    ],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", MENDED)
+def test_what_was_mended_is_restored_bit_for_bit_by_the_next_run(
+    plan: Plan, copy: Callable[[str], SweepStore], case: str
+) -> None:
+    sweep = copy("complete")
+    folder = Path(sweep.files.location("small"))
+    before = (results(sweep), curves(sweep))
+    damaged = []
+    for pattern, how in MENDED[case]:
+        path = sorted(folder.glob(pattern))[0]
+        damage(path, how)
+        damaged += [path.read_bytes()] if path.exists() else []
+    assert mend_sweep(sweep, patience=0)
+    kept = [path.read_bytes() for path in (folder / ".damaged").rglob("*") if path.is_file()]
+    assert sorted(damaged) == sorted(data for data in kept if data in damaged), "something damaged was not kept"
+    assert verify_sweep(sweep).problems == []
+    run_here(plan, folder.parent)
+    assert (results(sweep), curves(sweep)) == before
+    assert len(results(sweep)) == TRIALS
+    compact_here(sweep)
+    assert (results(sweep), curves(sweep)) == before
+    assert verify_sweep(sweep).problems == []
+
+
+def test_only_what_was_lost_runs_again(plan: Plan, copy: Callable[[str], SweepStore]) -> None:
+    sweep = copy("complete")
+    damage(sorted(Path(sweep.files.location("small/curves")).glob("part*"))[-1], "flip")
+    before = {row.trial_id: row.attempt for row in read_rows(sweep, TrialRow)}
+    lost = {p.trial_id for p in verify_sweep(sweep).problems if p.trial_id}
+    assert 0 < len(lost) < TRIALS / 2
+    mend_sweep(sweep, patience=0)
+    assert {row.trial_id for row in read_history(sweep, plan).ended} == before.keys() - lost
+    run_here(plan, Path(sweep.files.location()))
+    after = {row.trial_id: row.attempt for row in read_rows(sweep, TrialRow)}
+    assert {trial for trial, attempt in after.items() if attempt != before[trial]} == lost
+
+
+def test_a_lost_spec_is_recorded_again_by_run(plan: Plan, copy: Callable[[str], SweepStore]) -> None:
+    sweep = copy("complete")
+    before = results(sweep)
+    damage(sorted(Path(sweep.files.location("small/sweeps")).glob("compact*"))[0], "flip")
+    mend_sweep(sweep, patience=0)
+    (problem,) = verify_sweep(sweep).problems
+    assert "bocb run with the spec" in problem.mend
+    run_here(plan, Path(sweep.files.location()))
+    assert verify_sweep(sweep).problems == []
+    assert results(sweep) == before
+
+
+def test_a_running_sweep_is_verified_and_not_mended(copy: Callable[[str], SweepStore]) -> None:
+    sweep = copy("complete")
+    path = Path(sweep.files.location("small/drivers/000004.json"))
+    with claim(sweep) as lease:
+        lease.beat()
+        damage(sorted(Path(sweep.files.location("small/curves")).glob("part*"))[0], "flip")
+        assert verify_sweep(sweep).problems
+        with pytest.raises(BusyError):
+            mend_sweep(sweep, patience=0)
+        damage(path, "flip")
+        lease.start_heartbeat(0.05)
+        with pytest.raises(BusyError, match="heartbeat has just been written"):
+            mend_sweep(sweep, patience=20)
+
+
+def changed(row: Any, **values: Any) -> Any:
+    return replace(row, driver_epoch=3, **values)
+
+
+CONTRADICTIONS: dict[str, tuple[type[Any], dict[str, Any], str]] = {
+    "score": (TrialRow, {"val_top1_final": 0.123}, "its final accuracy is not that of its curve"),
+    "best": (TrialRow, {"val_top1_best": 0.999}, "its best or median accuracy"),
+    "epochs": (TrialRow, {"epochs_done": 2, "epochs_planned": 5}, "it is COMPLETE with 2 epochs done, 5 planned"),
+    "more epochs": (TrialRow, {"epochs_done": 9}, "its curve lacks epochs 4, 5, 6, 7, 8, ..."),
+    "attempt": (TrialRow, {"attempt": 7}, "the end of its last attempt is not recorded"),
+    "outcome": (AttemptRow, {"outcome": "FAIL"}, "attempt 1 is recorded as FAIL, its trial as COMPLETE"),
+    "running": (AttemptRow, {"outcome": "RUNNING"}, "the end of its last attempt is not recorded"),
+    "later attempt": (AttemptRow, {"attempt": 2}, "its row is of an earlier attempt than its last"),
+    "plan": (TrialRow, {"trial_id": "synthetic_a.digits.sgd.default-s9"}, "is not of the plan"),
+    "cell": (TrialRow, {"optimizer": "lion"}, "is not of the plan"),
+    "spec": (SweepRow, {"spec_sha256": "0"}, "the recorded spec does not match its SHA-256"),
+}
+
+
+@pytest.mark.parametrize("case", CONTRADICTIONS)
+def test_rows_that_contradict_each_other_are_named(copy: Callable[[str], SweepStore], case: str) -> None:
+    row_type, values, sentence = CONTRADICTIONS[case]
+    sweep = copy("complete")
+    row = read_rows(sweep, row_type)[0]
+    put_part(sweep, [changed(row, **values)])
+    problems = [problem.problem for problem in verify_sweep(sweep).problems]
+    assert any(sentence in problem for problem in problems), problems
+
+
+def test_files_in_the_wrong_place_are_named(copy: Callable[[str], SweepStore]) -> None:
+    sweep = copy("complete")
+    folder = Path(sweep.files.location("small"))
+    part = sorted((folder / "curves").glob("part*"))[0]
+    other = put_part(
+        open_store(str(folder.parent / "x"), create=True).sweep("other"), [make_row(CurveRow, sweep="other")]
+    )
+    wrong = {
+        part.with_name("part-000004-00000001.parquet"): (
+            part.read_bytes(), "its name says driver 4, its rows driver [3]",
+        ),
+        part.with_name("part-000005-00000001.parquet"): (
+            (folder.parent / "x" / other).read_bytes(), "of sweep 'other'",
+        ),
+        part.with_name("part-000006-00000001.parquet"): (
+            sorted((folder / "trials").glob("part*"))[0].read_bytes(), "it says that it is of table 'trials'",
+        ),
+    }  # fmt: skip
+    for path, (data, _) in wrong.items():
+        path.write_bytes(data)
+    problems = {problem.file: problem.problem for problem in verify_sweep(sweep).problems}
+    for path, (_, sentence) in wrong.items():
+        assert sentence in problems[f"small/curves/{path.name}"]
+
+
+def test_a_key_that_is_in_compacted_files_twice_is_named_and_mended(copy: Callable[[str], SweepStore]) -> None:
+    sweep = copy("complete")
+    folder = Path(sweep.files.location("small/curves"))
+    before = curves(sweep)
+    manifest = Manifest.from_json(1, (folder / "_manifest-000001.json").read_bytes())
+    shutil.copy(folder / manifest.files[0], folder / "compact-000001-001.parquet")
+    twice = Manifest(generation=1, files=(*manifest.files, "compact-000001-001.parquet"), folded=manifest.folded)
+    (folder / "_manifest-000001.json").write_bytes(twice.to_json())
+    assert any("more than once" in problem.problem for problem in verify_sweep(sweep).problems)
+    mend_sweep(sweep, patience=0)
+    assert verify_sweep(sweep).problems == []
+    assert curves(sweep) == before
+
+
+def test_columns_that_are_not_the_schemas_are_named(tmp_path: Path) -> None:
+    sweep = open_store(str(tmp_path), create=True).sweep("s")
+    name = put_part(sweep, [make_row(CurveRow)])
+    whole = pq.read_table(tmp_path / name)
+    wrong = {
+        "missing ['lr']": whole.drop_columns("lr"),
+        "unknown ['more']": whole.append_column("more", pa.array([1])),
+        "column lr is double": whole.set_column(
+            whole.schema.get_field_index("lr"), pa.field("lr", pa.float64(), nullable=False), pa.array([0.5])
+        ),
+        "another order": whole.select([*whole.column_names[1:], whole.column_names[0]]),
+    }
+    for sentence, table in wrong.items():
+        # Files of version 1 have no digest, which would be missed before the columns are looked at.
+        first = table.replace_schema_metadata({**table.schema.metadata, b"bocb.schema_version": b"1"})
+        pq.write_table(first, tmp_path / name, compression="zstd")
+        with pytest.raises(DamagedFileError) as error:
+            list(rows_of_file(sweep, CurveRow, name.rpartition("/")[2]))
+        assert sentence in str(error.value)
+
+
+def test_nan_null_infinity_and_times_are_the_same_for_both_readers(tmp_path: Path) -> None:
+    sweep = open_store(str(tmp_path), create=True).sweep("s")
+    values = [math.nan, None, math.inf, -math.inf, -0.0, 1e-45]
+    put_part(sweep, [make_row(CurveRow, trial_id=f"t{i}", train_loss=v) for i, v in enumerate(values)])
+    put_part(
+        sweep, [make_row(AttemptRow, trial_id=f"t{i}", ended_at=None, pid=v) for i, v in enumerate([None, 2**62])]
+    )
+    for row_type, count in ((CurveRow, 6), (AttemptRow, 2)):
+        groups = rows_of_file(sweep, row_type, "part-000001-00000001.parquet")
+        assert sum(rows.num_rows for rows in groups) == count
+
+
+def test_planned_ids_are_those_of_the_plan(plan: Plan, stores: dict[str, Path]) -> None:
+    (version,) = read_rows(open_store(str(stores["complete"])).sweep("small"), SweepRow)
+    ids = PlannedIds.of(version)
+    for cell in plan.cells:
+        names = (cell.backbone.name, cell.recipe.name, cell.optimizer.name)
+        for trial in default_trials(plan, cell) + design_trials(plan, cell):
+            assert ids.has(trial.trial_id, *names)
+            assert not ids.has(trial.trial_id + "0", *names) or trial.trial_id.endswith("-s0")
+        for role in ("default-s1", "design-002-s0", "tune-001", "confirm-tune-000-s1", "confirm-default-s0", "x", ""):
+            assert not ids.has(f"{cell.key}.{role}", *names)
+    assert not ids.has("synthetic_b.digits.sgd.default-s0", "synthetic_b", "digits", "sgd")
+
+
+def test_what_is_said_as_json_can_be_written(stores: dict[str, Path]) -> None:
+    sweep = open_store(str(stores["killed"])).sweep("small")
+    assert json.dumps([problem.as_json() for problem in verify_sweep(sweep).problems]) == "[]"
