@@ -14,7 +14,6 @@ import tempfile
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from errno import EINVAL
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -22,6 +21,7 @@ from typing import Any, BinaryIO, cast
 import s3fs
 
 from orchestrator.errors import StoreError
+from orchestrator.store.object_reads import ObjectEnd, StoreFilesystem
 from orchestrator.store.object_requests import answer_code, requested
 
 TAIL_BYTES = 2**20
@@ -49,15 +49,6 @@ def object_root(uri: str) -> str:
         f"the store {uri!r} is not s3://bucket/prefix with a prefix of letters, digits and ._=+@- "
         "no part of which begins with a dot"
     )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ObjectEnd:
-    """What one request tells of an object."""
-
-    size: int
-    tail: bytes
-    """Its last bytes, at most `TAIL_BYTES`."""
 
 
 class ObjectFiles:
@@ -194,9 +185,6 @@ class ObjectFiles:
 
     def duckdb_filesystem(self) -> object:
         """A read-only file system of these objects and no others."""
-        # Deferred: workers only write.
-        from orchestrator.store.object_reads import StoreFilesystem
-
         return StoreFilesystem(self)
 
     def prove(self) -> None:

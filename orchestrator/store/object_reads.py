@@ -6,17 +6,46 @@ system needs neither, stays under the lock that `query.py` puts on external acce
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from errno import EROFS
 from fnmatch import fnmatchcase
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Protocol
 
 from fsspec.spec import AbstractFileSystem
 
-from orchestrator.store.object_files import ObjectEnd, ObjectFiles
-
 KEPT_BYTES = 128 * 2**20
 """How much of objects is kept: DuckDB opens each file once to learn its columns and again to read it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObjectEnd:
+    """What one request tells of an object."""
+
+    size: int
+    tail: bytes
+    """Its last bytes, at most as many as the store is asked for."""
+
+
+class Objects(Protocol):
+    """The objects of one store, as far as reading needs them; methods raise `OSError`."""
+
+    root: str
+
+    def name_at(self, location: str) -> str:
+        """The name within the store of an object at a URI."""
+
+    def names(self, folder: str = "") -> list[str]:
+        """What is below a name, one level deep."""
+
+    def exists(self, name: str) -> bool:
+        """Whether there is such an object."""
+
+    def end_of(self, name: str) -> ObjectEnd:
+        """An object's size and last bytes, by one request."""
+
+    def open_at(self, name: str, end: ObjectEnd) -> BinaryIO:
+        """An object of which the end is known already."""
 
 
 class StoreFilesystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec carries no annotations
@@ -25,7 +54,7 @@ class StoreFilesystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec carri
     protocol = ("s3",)
     cachable = False  # fsspec would keep the first one for ever
 
-    def __init__(self, files: ObjectFiles) -> None:
+    def __init__(self, files: Objects) -> None:
         super().__init__()
         self._files = files
         self._ends: dict[str, ObjectEnd] = {}
