@@ -14,8 +14,10 @@ from pathlib import Path
 
 import psutil
 
+from orchestrator.store.query import run_query
 from orchestrator.store.schema import CurveRow, TrialRow
-from tests.integration.commands import MARK, environment, marked, recorded, rows, workers_of
+from orchestrator.store.store import open_store
+from tests.integration.commands import MARK, environment, marked, recorded, workers_of
 
 FAULT_HOOKS = Path(__file__).parent / "faults"
 PATIENCE_SECONDS = 30.0
@@ -30,12 +32,18 @@ class Run:
     sweep: str
     random: random.Random
     mark: str
+    uri: str | None = None
+    """Where its store is, if not in the folder."""
+    address: str | None = None
+    """The Ray cluster that it runs on; None for one of its own."""
+    variables: dict[str, str] = field(default_factory=dict)
+    """What its driver finds in its environment beside the usual."""
     driver: subprocess.Popen[str] | None = None
     injected: list[str] = field(default_factory=list)
 
     @property
-    def store(self) -> Path:
-        return self.folder / "store"
+    def store(self) -> str:
+        return self.uri or str(self.folder / "store")
 
     @property
     def hooks(self) -> Path:
@@ -48,15 +56,16 @@ class Run:
 
     def environment(self) -> dict[str, str]:
         more = {"BOCB_TEST_FAULTS": str(self.hooks), "BOCB_TEST_FLAG": str(self.epochs), MARK: self.mark}
-        variables = environment(self.store, **more)
+        variables = environment(self.folder, BOCB_STORE=self.store, **more, **self.variables)
         variables["PYTHONPATH"] = f"{FAULT_HOOKS}:{variables['PYTHONPATH']}"
         return variables
 
     def start(self) -> None:
         """Starts a driver, as a person would who finds that there is none."""
+        where = ["--address", self.address] if self.address else []
         with (self.folder / "output.txt").open("a") as output:
             self.driver = subprocess.Popen(
-                [sys.executable, "-m", "orchestrator.cli", "run", "chaos.toml", "--take-over"],
+                [sys.executable, "-m", "orchestrator.cli", "run", "chaos.toml", "--take-over", *where],
                 env=self.environment(),
                 cwd=self.folder,
                 stdout=output,
@@ -228,15 +237,16 @@ class Toll:
         )
 
 
-def toll_of(run: Run, undisturbed: Path) -> Toll:
+def toll_of(run: Run, undisturbed: str) -> Toll:
     """Compares a sweep that ended with the same one in another store."""
     trials, expected = _trials(run.store, run.sweep), _trials(undisturbed, run.sweep)
     curves, expected_curves = _curves(run.store, run.sweep), _curves(undisturbed, run.sweep)
-    (doubled,) = rows(
-        run.store,
+    with run_query(
+        open_store(run.store),
         "SELECT (SELECT count(*) - count(DISTINCT (sweep, trial_id)) FROM trials)"
         " + (SELECT count(*) - count(DISTINCT (sweep, trial_id, epoch)) FROM curves) AS n",
-    )
+    ) as answer:
+        (doubled,) = answer.table().to_pylist()
     return Toll(
         trials_lost=len(expected.keys() - trials.keys()),
         rows_lost=len(expected_curves.keys() - curves.keys()),
@@ -246,13 +256,13 @@ def toll_of(run: Run, undisturbed: Path) -> Toll:
     )
 
 
-def _trials(store: Path, sweep: str) -> dict[str, tuple[object, ...]]:
+def _trials(store: str, sweep: str) -> dict[str, tuple[object, ...]]:
     return {
         row.trial_id: (row.state, row.score, row.history_sha256, row.hp, row.seed, row.test_top1, row.repeats)
         for row in recorded(store, sweep, TrialRow)
     }
 
 
-def _curves(store: Path, sweep: str) -> dict[tuple[str, int], str]:
+def _curves(store: str, sweep: str) -> dict[tuple[str, int], str]:
     found = recorded(store, sweep, CurveRow)
     return {(row.trial_id, row.epoch): repr((row.val_top1, row.train_loss, row.val_loss, row.lr)) for row in found}

@@ -9,13 +9,17 @@ import os
 import random
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.integration.chaos import FAULTS, Run, full_disk, run_under_faults, toll_of
+from tests.integration.chaos import FAULTS, Run, full_disk, kill_driver, run_under_faults, terminate_driver, toll_of
 from tests.integration.commands import bocb, end_marked
+from tests.integration.two_nodes import tell, two_nodes
+from tests.object_store import FaultyStore
 
 IS_LONG = os.environ.get("BOCB_CHAOS") == "long"
 SEED = int(os.environ.get("BOCB_CHAOS_SEED", "0"))
@@ -48,6 +52,8 @@ max_concurrent = 2
 """
 SHORT = {"backbones": '"tests.own_code:counted_a"', "points": 2, "tuned": 2, "seeds": 1}
 LONG = {"backbones": '"tests.own_code:counted_a", "tests.own_code:counted_b"', "points": 8, "tuned": 4, "seeds": 3}
+MIDDLE = {"backbones": '"tests.own_code:counted_a", "tests.own_code:counted_b"', "points": 4, "tuned": 2, "seeds": 1}
+MIDDLE_TRIALS = 32
 TRIALS, FAULT_COUNT = (64, 30) if IS_LONG else (12, 7)
 
 
@@ -90,7 +96,7 @@ def test_a_sweep_under_faults_equals_one_that_was_left_alone(tmp_path: Path, sma
         run_under_faults(run, faults, TRIALS)
     finally:
         end_marked(run.mark)
-    toll = toll_of(run, calm / "store")
+    toll = toll_of(run, str(calm / "store"))
     print(f"\nchaos, seed {SEED}: {len(run.injected)} faults injected ({', '.join(run.injected)}); {toll}")
     assert run.ended() == TRIALS
     assert (toll.trials_lost, toll.rows_lost, toll.rows_doubled, toll.numbers_changed) == (0, 0, 0, 0)
@@ -100,3 +106,55 @@ def test_a_sweep_under_faults_equals_one_that_was_left_alone(tmp_path: Path, sma
     inside = [name for name in run.injected if "inside" in name or "while" in name]
     assert run.killed >= len(inside) / 2, "processes were to be killed inside a file operation, and most were not"
     assert not list((run.store / "chaos" / "checkpoints").glob("*")), "a checkpoint outlived its trial"
+
+
+@pytest.mark.skipif(not IS_LONG, reason="some minutes: make chaos runs it")
+def test_a_cluster_that_loses_nodes_and_an_object_store_that_fails(tmp_path: Path, object_store: FaultyStore) -> None:
+    calm, folder, flag = tmp_path / "calm", tmp_path / "chaos", {"BOCB_TEST_FLAG": str(tmp_path / "chaos" / "epochs")}
+    for place in (calm, folder):
+        place.mkdir()
+        (place / "chaos.toml").write_text(SPEC.format(**MIDDLE))
+    answer = bocb(calm / "store", "run", "chaos.toml", BOCB_TEST_FLAG=str(calm / "epochs"))
+    assert answer.returncode == 0, answer.stdout + answer.stderr
+    is_out = threading.Event()
+    some = object_store.seeded(SEED, 0.02)
+
+    def choose(method: str, path: str) -> str | None:
+        return "503 before" if is_out.is_set() else some(method, path)
+
+    def outage_of_the_store(run: Run) -> None:
+        is_out.set()
+        time.sleep(20)
+        is_out.clear()
+
+    with two_nodes(**object_store.variables, **flag) as (address, cluster, variables), object_store.faults(choose):
+
+        def lose_a_node(run: Run) -> None:
+            tell(cluster, "remove")
+            time.sleep(5)
+            tell(cluster, "add")
+
+        def preempt_a_node(run: Run) -> None:
+            tell(cluster, "drain")
+            time.sleep(5)
+            lose_a_node(run)
+
+        run = Run(
+            folder=folder,
+            sweep="chaos",
+            random=random.Random(SEED),
+            mark=f"chaos-{os.getpid()}",
+            uri=object_store.new_uri(),
+            address=address,
+            variables=variables,
+        )
+        faults = [lose_a_node, outage_of_the_store, kill_driver, preempt_a_node, terminate_driver, lose_a_node]
+        try:
+            run_under_faults(run, faults, MIDDLE_TRIALS)
+        finally:
+            end_marked(run.mark)
+        toll = toll_of(run, str(calm / "store"))
+        injected = object_store.injected.total()
+        print(f"\nchaos on a cluster, seed {SEED}: {', '.join(run.injected)}; {injected} failed requests; {toll}")
+    assert (toll.trials_lost, toll.rows_lost, toll.rows_doubled, toll.numbers_changed) == (0, 0, 0, 0)
+    assert not any(fault.startswith("(too late") for fault in run.injected)

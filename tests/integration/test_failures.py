@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import os
-import secrets
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +14,8 @@ import pytest
 from PIL import Image
 
 from orchestrator.store.schema import AttemptRow, TrialRow
-from tests.integration.commands import MARK, ROOT, bocb, end_marked, environment, recorded, running, wait_until
+from tests.integration.commands import bocb, recorded, running, wait_until
+from tests.integration.two_nodes import tell, two_nodes
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(300)]
 
@@ -162,44 +160,9 @@ def _is_waiting(store: Path, seen: Path) -> bool:
     return again > 30
 
 
-@contextmanager
-def two_nodes() -> Iterator[tuple[str, subprocess.Popen[str], dict[str, str]]]:
-    """A cluster of two nodes: its address, the process that obeys (see two_nodes.py), and its environment."""
-    mark = secrets.token_hex(8)
-    variables = {
-        "RAY_AUTH_MODE": "disabled",
-        "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
-        "RAY_USAGE_STATS_ENABLED": "0",
-    }
-    with subprocess.Popen(
-        [sys.executable, "-m", "tests.integration.two_nodes"],
-        env=environment(Path("unused"), **variables, **{MARK: mark}),
-        cwd=ROOT,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as cluster:
-        try:
-            assert cluster.stdout is not None
-            address = cluster.stdout.readline().strip()
-            assert address, "the cluster did not come up"
-            yield address, cluster, variables
-        finally:
-            cluster.kill()
-            end_marked(mark)
-
-
 def workers_seen(store: Path) -> set[int]:
     """Processes that have finished a trial."""
     return {row.pid for row in recorded(store, "failing", AttemptRow) if row.pid}
-
-
-def tell(cluster: subprocess.Popen[str], order: str) -> None:
-    assert cluster.stdin is not None
-    assert cluster.stdout is not None
-    cluster.stdin.write(f"{order}\n")
-    cluster.stdin.flush()
-    assert cluster.stdout.readline().strip() == "done"
 
 
 @pytest.mark.parametrize("order", ["remove", "drain"])

@@ -6,13 +6,56 @@ all its workers, `add` brings another one. Ends when its input does.
 
 from __future__ import annotations
 
+import secrets
+import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-import ray
-from ray.cluster_utils import Cluster
+from tests.integration.commands import MARK, ROOT, end_marked, environment
+
+if TYPE_CHECKING:
+    from ray.cluster_utils import Cluster
 
 DRAIN_SECONDS = 20
+
+
+@contextmanager
+def two_nodes(**more: str) -> Iterator[tuple[str, subprocess.Popen[str], dict[str, str]]]:
+    """The cluster while the block runs: its address, the process that obeys, and its environment with `more`."""
+    mark = secrets.token_hex(8)
+    variables = {
+        "RAY_AUTH_MODE": "disabled",
+        "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+        "RAY_USAGE_STATS_ENABLED": "0",
+    }
+    with subprocess.Popen(
+        [sys.executable, "-m", "tests.integration.two_nodes"],
+        env=environment(Path("unused"), **variables, **{MARK: mark}),
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as cluster:
+        try:
+            assert cluster.stdout is not None
+            address = cluster.stdout.readline().strip()
+            assert address, "the cluster did not come up"
+            yield address, cluster, variables
+        finally:
+            cluster.kill()
+            end_marked(mark)
+
+
+def tell(cluster: subprocess.Popen[str], order: str) -> None:
+    assert cluster.stdin is not None
+    assert cluster.stdout is not None
+    cluster.stdin.write(f"{order}\n")
+    cluster.stdin.flush()
+    assert cluster.stdout.readline().strip() == "done"
 
 
 def drain(cluster: Cluster, node_id: str) -> None:
@@ -26,6 +69,10 @@ def drain(cluster: Cluster, node_id: str) -> None:
 
 
 def main() -> None:
+    # Deferred: whoever only talks to this process needs no Ray.
+    import ray
+    from ray.cluster_utils import Cluster
+
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
     nodes = [cluster.add_node(num_cpus=1) for _ in range(2)]
     print(cluster.address, flush=True)
