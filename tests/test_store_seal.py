@@ -85,7 +85,7 @@ def test_a_flip_in_any_byte_of_a_compacted_file_is_noticed(sweep: SweepStore, ro
 def test_a_part_cut_off_anywhere_or_longer_than_it_was_is_noticed(sweep: SweepStore) -> None:
     name = "part-000001-00000001.parquet"
     data = sweep.files.read(put_part(sweep, example(CurveRow)))
-    for length in range(len(data)):
+    for length in (*range(0, len(data), 4), *range(len(data) - 20, len(data))):
         assert is_refused(sweep, CurveRow, name, data[:length]), length
     for more in (b"\0", data, b"PAR1"):
         assert is_refused(sweep, CurveRow, name, data + more)

@@ -35,13 +35,13 @@ from tests.store_examples import make_row, put_part
 from tests.sweeps_in_process import compact_here, run_here
 
 FIXTURES = Path(__file__).parent / "fixtures"
-TRIALS = 10
+TRIALS = 5
 
 
 @pytest.fixture(scope="module")
 def plan() -> Plan:
     return small_plan(
-        grid={"backbones": ["synthetic_a"], "optimizers": ["sgd", "adamw"]},
+        grid={"backbones": ["synthetic_a"], "optimizers": ["sgd"]},
         protocol={
             "default": {"seeds": 1},
             "design": {"points": 2},
@@ -54,9 +54,9 @@ def plan() -> Plan:
 
 @pytest.fixture(scope="module")
 def stores(plan: Plan, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """A sweep that was killed after 6 trials, and the same one after compaction, continued to its end."""
+    """A sweep that was killed after 3 trials, and the same one after compaction, continued to its end."""
     folder = tmp_path_factory.mktemp("stores")
-    sweep = run_here(plan, folder / "killed", trials=6)
+    sweep = run_here(plan, folder / "killed", trials=3)
     save_checkpoint(
         sweep, Checkpoint(trial_id="a.b.c.tune-000", config_sha256="c", history=history_of(0.5, 2), state=b"x" * 40),
         driver_epoch=1, attempt=1,
@@ -112,7 +112,7 @@ def test_a_sound_store_has_no_problems_at_any_stage(plan: Plan, stores: dict[str
     for which in ("killed", "complete"):
         found = verify_sweep(open_store(str(stores[which])).sweep("small"))
         assert found.problems == []
-        assert found.rows > 30
+        assert found.rows > 15
     killed = verify_sweep(open_store(str(stores["killed"])).sweep("small"))
     assert any("1 attempts were cut off with their driver" in note for note in killed.notes)
     for trials in (0, 1, 2):
@@ -153,7 +153,7 @@ def test_damage_to_every_kind_of_file_is_named(copy: Callable[[str], SweepStore]
 @pytest.mark.parametrize(
     ("pattern", "lost"),
     [
-        ("curves/compact*", "16 epochs of trials"),
+        ("curves/compact*", "9 epochs of trials"),
         ("curves/part-*[!z].parquet", ""),
         ("trials/compact*", "the results of trials"),
         ("attempts/compact*", "how the last attempts of trials"),
@@ -185,7 +185,7 @@ def test_the_last_part_of_a_driver_is_missed_by_what_other_tables_say(copy: Call
 MENDED = {
     "a part of each table": [("curves/part*", "flip"), ("trials/part*", "cut"), ("attempts/part*", "empty")],
     "parts that are gone": [("curves/part*", "delete"), ("trials/part*", "delete"), ("attempts/part*", "delete")],
-    "curves": [("curves/compact*", "flip")],
+    "curves and trials": [("curves/compact*", "flip"), ("trials/part*", "flip")],
     "trials and attempts": [("trials/compact*", "delete"), ("attempts/compact*", "flip")],
     "lists of files": [("curves/_manifest*", "flip"), ("trials/_manifest*", "delete"), ("sweeps/_manifest*", "cut")],
     "a list and a file in it": [("curves/_manifest*", "cut"), ("curves/compact*", "flip")],
