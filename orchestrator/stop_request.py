@@ -28,4 +28,7 @@ def stop_requested(sweep: SweepStore, driver_epoch: int) -> StopRequest | None:
     name = sweep.paths.stop(driver_epoch)
     if not sweep.files.exists(name):
         return None
-    return StopRequest(now=bool(unseal_json(sweep.files.read(name))["now"]))
+    try:
+        return StopRequest(now=bool(unseal_json(sweep.files.read(name))["now"]))
+    except (ValueError, KeyError):
+        return StopRequest(now=False)  # damaged, but somebody asked

@@ -54,7 +54,7 @@ SHORT = {"backbones": '"tests.own_code:counted_a"', "points": 2, "tuned": 2, "se
 LONG = {"backbones": '"tests.own_code:counted_a", "tests.own_code:counted_b"', "points": 8, "tuned": 4, "seeds": 3}
 MIDDLE = {"backbones": '"tests.own_code:counted_a", "tests.own_code:counted_b"', "points": 4, "tuned": 2, "seeds": 1}
 MIDDLE_TRIALS = 32
-TRIALS, FAULT_COUNT = (64, 30) if IS_LONG else (12, 7)
+TRIALS, FAULT_COUNT = (64, 30) if IS_LONG else (12, 6)
 
 
 @pytest.fixture

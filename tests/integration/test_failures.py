@@ -20,8 +20,8 @@ from tests.integration.two_nodes import tell, two_nodes
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(300)]
 
 
-def write_spec(folder: Path, backbone: str, **tables: str) -> None:
-    """A sweep "failing" of one cell and two trials of four epochs."""
+def write_spec(folder: Path, *backbones: str, **tables: str) -> None:
+    """A sweep "failing" of one cell for each backbone, and two trials of four epochs in it."""
     parts = {
         "data": 'name = "synthetic"',
         "training": "epochs = 4",
@@ -30,7 +30,7 @@ def write_spec(folder: Path, backbone: str, **tables: str) -> None:
         "resources": "max_concurrent = 2",
         **tables,
     }
-    lines = ["[sweep]", 'name = "failing"', "[grid]", f'backbones = ["{backbone}"]', 'optimizers = ["sgd"]']
+    lines = ["[sweep]", 'name = "failing"', "[grid]", f"backbones = {list(backbones)}", 'optimizers = ["sgd"]']
     for name, content in parts.items():
         lines += [f"[{name}]", content]
     (folder / "failing.toml").write_text("\n".join(lines))
@@ -65,19 +65,20 @@ def test_out_of_memory_trains_the_same_batch_in_smaller_pieces(tmp_path: Path) -
     assert "bit for bit" in again.stdout, again.stdout + again.stderr
 
 
-def test_a_silent_trial_is_killed_and_goes_on_from_its_checkpoint(tmp_path: Path) -> None:
-    write_spec(tmp_path, "tests.own_code:hangs_once", resources="max_concurrent = 2\nhang_seconds = 4")
-    store = run_here(tmp_path, 0)
-    assert sorted(outcomes(store)) == [("COMPLETE", None)] * 2 + [("HANG", "hang: it said nothing for too long")]
-    assert max(row.first_epoch or 0 for row in recorded(store, "failing", AttemptRow)) == 2
-
-
-def test_a_trial_that_hangs_again_fails(tmp_path: Path) -> None:
-    write_spec(tmp_path, "tests.own_code:hangs_always", resources="max_concurrent = 2\nhang_seconds = 3")
+def test_a_silent_trial_is_killed_and_goes_on_and_fails_if_it_is_silent_again(tmp_path: Path) -> None:
+    backbones = "tests.own_code:hangs_once", "tests.own_code:hangs_always"
+    write_spec(
+        tmp_path,
+        *backbones,
+        **{"resources": "max_concurrent = 2\nhang_seconds = 4", "protocol.default": "seeds = 1"},
+    )
     store = run_here(tmp_path, 3)
-    failed = recorded(store, "failing", TrialRow)
-    assert {row.reason for row in failed} == {"hang: it said nothing for too long, in 2 attempts"}
-    assert {row.attempt for row in failed} == {2}
+    trials = {row.backbone: row for row in recorded(store, "failing", TrialRow)}
+    assert [(trials[name].state, trials[name].attempt) for name in backbones] == [("COMPLETE", 2), ("FAIL", 2)]
+    assert trials[backbones[1]].reason == "hang: it said nothing for too long, in 2 attempts"
+    attempts = sorted(recorded(store, "failing", AttemptRow), key=lambda row: (row.attempt, row.outcome))
+    assert [row.outcome for row in attempts] == ["HANG", "HANG", "COMPLETE", "FAIL"]
+    assert max(row.first_epoch or 0 for row in attempts) == 2
 
 
 def test_what_a_trial_prints_is_kept_even_if_its_worker_is_killed(tmp_path: Path) -> None:
@@ -167,7 +168,7 @@ def workers_seen(store: Path) -> set[int]:
 
 @pytest.mark.parametrize("order", ["remove", "drain"])
 def test_a_node_that_goes_away_costs_no_trial(tmp_path: Path, order: str) -> None:
-    write_spec(tmp_path, "tests.own_code:sleepy", training="epochs = 6", **{"protocol.default": "seeds = 4"})
+    write_spec(tmp_path, "tests.own_code:sleepy", training="epochs = 4", **{"protocol.default": "seeds = 4"})
     store = tmp_path / "store"
     with (
         two_nodes() as (address, cluster, variables),

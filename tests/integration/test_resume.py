@@ -91,7 +91,7 @@ def test_a_second_run_does_nothing(spec: Path, undisturbed: Path) -> None:
 def test_kills_of_the_driver_change_no_number(spec: Path, undisturbed: Path, tmp_path: Path) -> None:
     store = tmp_path / "store"
     finished_before: dict[str, int] = {}
-    for moment in (2, 10, 17):
+    for moment in (2, 13):
         with running(store, "run", str(spec)) as process:
             wait_until(lambda count=moment: ended_trials(store) >= count, f"trial {moment}")
             assert process.poll() is None, (tmp_path / "output.txt").read_text()
@@ -115,12 +115,11 @@ def test_kills_of_the_driver_change_no_number(spec: Path, undisturbed: Path, tmp
     assert not list((store / "killed" / "checkpoints").glob("*/*")), "a checkpoint outlived its trial"
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_parks_the_running_trials(spec: Path, undisturbed: Path, tmp_path: Path, number: int) -> None:
+def test_ctrl_c_parks_the_running_trials(spec: Path, undisturbed: Path, tmp_path: Path) -> None:
     store = tmp_path / "store"
     with running(store, "run", str(spec)) as process:
         wait_until(lambda: ended_trials(store) >= 3, "three trials")
-        process.send_signal(number)
+        process.send_signal(signal.SIGINT)
         assert process.wait(timeout=60) == 130
     outcomes = rows(store, "SELECT DISTINCT outcome FROM attempts ORDER BY ALL")
     assert {row["outcome"] for row in outcomes} >= {"STOPPED"}

@@ -31,6 +31,10 @@ def two_nodes(**more: str) -> Iterator[tuple[str, subprocess.Popen[str], dict[st
         "RAY_AUTH_MODE": "disabled",
         "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
         "RAY_USAGE_STATS_ENABLED": "0",
+        # Ray would look for lost nodes every few seconds, and wait for several.
+        "RAY_health_check_period_ms": "500",
+        "RAY_health_check_timeout_ms": "1000",
+        **more,
     }
     with subprocess.Popen(
         [sys.executable, "-m", "tests.integration.two_nodes"],
