@@ -29,7 +29,7 @@ from orchestrator.store.schema import AttemptRow, Row, TrialRow, arrow_schema
 from orchestrator.store.seal import seal_json, sealed_writer
 from orchestrator.store.store import SweepStore
 from orchestrator.store.writer import TableWriter
-from orchestrator.verification import verify_sweep
+from orchestrator.verification import MEMORY_LIMIT, verify_sweep
 
 LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC).isoformat()
 SIGN_OF_LIFE_SECONDS = 15.0
@@ -57,7 +57,7 @@ def mend_sweep(sweep: SweepStore, *, patience: float = SIGN_OF_LIFE_SECONDS) -> 
         done = _mend_drivers(sweep, found, patience)
         with claim(sweep) as lease:
             lease.start_heartbeat()
-            with open_duckdb(sweep.files) as connection:
+            with open_duckdb(sweep.files, memory_limit=MEMORY_LIMIT) as connection:
                 # Again, now that nobody else writes, and once more: rows may come back with the list of their files.
                 done += _mend_files(sweep, lease, verify_sweep(sweep, connection).problems)
                 done += _mend_rows(sweep, lease, verify_sweep(sweep, connection).problems, connection)

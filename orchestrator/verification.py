@@ -23,6 +23,8 @@ from orchestrator.store.verify_tables import look_at_table
 
 READ_ORDER: tuple[type[Row], ...] = (TrialRow, AttemptRow, CurveRow, SweepRow)
 """Against the order of writing: what a trial's row rests on was there before it."""
+MEMORY_LIMIT = "1GB"
+"""Of the database that holds the rows; beyond it they lie on disk."""
 
 
 def verify_sweep(sweep: SweepStore, connection: duckdb.DuckDBPyConnection | None = None) -> Findings:
@@ -38,7 +40,7 @@ def verify_sweep(sweep: SweepStore, connection: duckdb.DuckDBPyConnection | None
     with store_errors(f"cannot verify sweep {sweep.name!r}"):
         if connection is not None:
             return _verify(sweep, connection)
-        with open_duckdb(sweep.files) as own:
+        with open_duckdb(sweep.files, memory_limit=MEMORY_LIMIT) as own:
             return _verify(sweep, own)
 
 

@@ -151,7 +151,7 @@ def test_parts_of_version_1_have_no_digest_and_are_read_as_far_as_can_be(tmp_pat
         assert seal_of((FIXTURE / "curves" / name).read_bytes()) is Seal.NONE
         assert sum(rows.num_rows for rows in rows_of_file(sweep, CurveRow, name)) > 0
     copy = open_store(str(tmp_path), create=True).sweep("old")
-    copy.files.make_folder("old/curves")
+    Path(copy.files.location("old/curves")).mkdir(parents=True)
     data = (FIXTURE / "curves" / names[-1]).read_bytes()
     unseen = 0
     for position in range(0, len(data), 23):

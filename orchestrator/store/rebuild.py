@@ -19,6 +19,7 @@ from orchestrator.store.verify_files import rows_of_file
 from orchestrator.store.verify_tables import numbered
 
 ROWS_PER_GROUP = 122_880
+MEMORY_LIMIT = "1GB"
 
 
 def rebuild_table(sweep: SweepStore, row_type: type[Row]) -> None:
@@ -52,7 +53,7 @@ def _write(sweep: SweepStore, row_type: type[Row], sources: list[str], name: str
     schema = arrow_schema(row_type)
     keys = ", ".join(row_type.KEY)
     order = ", ".join(f"{column} DESC NULLS LAST" for column in (*NEWEST_FIRST[row_type.TABLE], "file", "place"))
-    with open_duckdb(sweep.files) as connection:
+    with open_duckdb(sweep.files, memory_limit=MEMORY_LIMIT) as connection:
         connection.register("incoming", next(numbered(iter([schema.empty_table()]), "")))
         connection.execute("CREATE TABLE rows AS FROM incoming")
         for source in sources:

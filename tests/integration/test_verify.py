@@ -36,7 +36,7 @@ seeds = 1
 [checkpoints]
 interval_seconds = 0
 """
-TRIALS, EPOCHS = 10, 3
+TRIALS = 10
 
 
 def verify(store: Path, *arguments: str) -> tuple[int, dict[str, Any]]:
@@ -50,10 +50,10 @@ def results(store: Path) -> dict[str, tuple[Any, ...]]:
     return {row.trial_id: (row.state, row.score, row.history_sha256, row.hp, row.test_top1) for row in rows}
 
 
-def curves(store: Path) -> dict[tuple[str, int], tuple[float, ...]]:
-    return {
-        (r.trial_id, r.epoch): (r.val_top1, r.train_loss or 0.0, r.lr) for r in recorded(store, "checked", CurveRow)
-    }
+def curves(store: Path) -> dict[tuple[str, int], str]:
+    rows = recorded(store, "checked", CurveRow)
+    # As text, so that a NaN equals itself.
+    return {(row.trial_id, row.epoch): repr((row.val_top1, row.train_loss, row.lr)) for row in rows}
 
 
 def test_nothing_is_wrong_while_it_runs_and_what_breaks_is_restored(tmp_path: Path) -> None:
@@ -69,7 +69,7 @@ def test_nothing_is_wrong_while_it_runs_and_what_breaks_is_restored(tmp_path: Pa
         assert process.returncode == 0, (tmp_path / "output.txt").read_text()
     assert looks >= 2
     before = (results(store), curves(store))
-    assert (len(before[0]), len(before[1])) == (TRIALS, TRIALS * EPOCHS)
+    assert len(before[0]) == TRIALS
     assert bocb(store, "compact").returncode == 0
     code, said = verify(store)
     assert (code, said["ok"], said["problems"], said["notes"]) == (0, True, [], [])
@@ -81,7 +81,7 @@ def test_nothing_is_wrong_while_it_runs_and_what_breaks_is_restored(tmp_path: Pa
     code, said = verify(store)
     assert (code, said["ok"]) == (5, False)
     first = next(problem for problem in said["problems"] if problem["file"].endswith("compact-000001-000.parquet"))
-    assert f"{TRIALS * EPOCHS} epochs of trials" in first["lost"]
+    assert f"{len(before[1])} epochs of trials" in first["lost"]
     assert first["mend"] == "bocb verify checked --mend, then bocb resume checked"
 
     code, said = verify(store, "checked", "--mend")
