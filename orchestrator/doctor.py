@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from orchestrator.errors import BocbError
 from orchestrator.provenance import PACKAGES, package_version
-from orchestrator.ray_environment import prepare
+from orchestrator.running.ray_environment import prepare
 from orchestrator.store.store import open_store
 from search_spaces.errors import UserError
 
@@ -91,7 +91,7 @@ def _store(uri: str | None) -> Finding:
 def _ray() -> Finding:
     address = os.environ.get("RAY_ADDRESS")
     prepare(private=address is None)
-    from orchestrator import cluster
+    from orchestrator.running import cluster
 
     with cluster.connected(address):
         return Finding(check="ray", ok=True, detail=cluster.summary())

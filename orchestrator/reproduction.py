@@ -8,14 +8,14 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from orchestrator.errors import StoreError, UsageError
-from orchestrator.outcomes import State
-from orchestrator.plan import Plan, Role, cell_key
+from orchestrator.planning.plan import Plan, Role, cell_key
 from orchestrator.provenance import code_version
-from orchestrator.resume import recorded_plan
+from orchestrator.running.outcomes import State
+from orchestrator.running.resume import recorded_plan
+from orchestrator.running.trial_rows import history_digest
 from orchestrator.store.reader import read_rows
 from orchestrator.store.schema import CurveRow, TrialRow
 from orchestrator.store.store import Store
-from orchestrator.trial_rows import history_digest
 from trainers.config import TrainOn, TrialConfig
 from trainers.make import make_trainer
 from trainers.measurement import Measurement

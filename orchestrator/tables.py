@@ -10,8 +10,8 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from orchestrator.cost import Cost
-from orchestrator.plan import Plan
+from orchestrator.planning.cost import Cost
+from orchestrator.planning.plan import Plan
 from orchestrator.status import CellStatus, SweepStatus
 from orchestrator.store.compaction import CompactionSummary
 

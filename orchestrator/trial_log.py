@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from dataclasses import asdict, replace
 from typing import Any
 
-from orchestrator.checkpoints import read_log
 from orchestrator.errors import UsageError
-from orchestrator.outcomes import Outcome
+from orchestrator.running.outcomes import Outcome
 from orchestrator.store.reader import read_rows
 from orchestrator.store.schema import AttemptRow
 from orchestrator.store.store import Store, SweepStore
+from orchestrator.worker.checkpoints import read_log
 from search_spaces.errors import unknown_name
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from orchestrator.grid import make_plan
-from orchestrator.messages import Ending, EndingKind, Task
-from orchestrator.outcomes import State, Verdict
-from orchestrator.plan import Plan, PlannedTrial
-from orchestrator.spec import parse_spec
+from orchestrator.planning.grid import make_plan
+from orchestrator.planning.plan import Plan, PlannedTrial
+from orchestrator.planning.spec import parse_spec
+from orchestrator.running.outcomes import State, Verdict
+from orchestrator.running.trial_rows import RunningAttempt, trial_row
 from orchestrator.store.schema import TrialRow
-from orchestrator.trial_rows import RunningAttempt, trial_row
+from orchestrator.worker.messages import Ending, EndingKind, Task
 from trainers.measurement import Measurement
 
 

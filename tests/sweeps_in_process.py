@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Collection
 from pathlib import Path
 
-from orchestrator.attempt import Attempt
-from orchestrator.driver import Driver
-from orchestrator.history import lost_attempts, read_history
-from orchestrator.messages import Report
-from orchestrator.plan import Plan
+from orchestrator.planning.plan import Plan
+from orchestrator.running.driver import Driver
+from orchestrator.running.history import lost_attempts, read_history
+from orchestrator.running.sweep import version_row
 from orchestrator.store.compaction import compact
 from orchestrator.store.lease import claim
 from orchestrator.store.schema import Row
 from orchestrator.store.store import SweepStore, open_store
 from orchestrator.store.writer import TableWriter
-from orchestrator.sweep import version_row
+from orchestrator.worker.attempt import Attempt
+from orchestrator.worker.messages import Report
 
 
 def run_here(plan: Plan, folder: Path, *, trials: int | None = None, retry: Collection[str] = ()) -> SweepStore:

@@ -30,6 +30,24 @@ def is_below(path: Path, *folders: str) -> bool:
     return any(path.is_relative_to(ROOT / folder) for folder in folders)
 
 
+LAYERS = (
+    *(("search_spaces",), ("trainers",), ("orchestrator/store",)),
+    ("orchestrator/planning", "orchestrator/worker", "orchestrator/analysis"),
+    *(("orchestrator/running",), ("orchestrator/upkeep",), ("orchestrator/commands",)),
+)
+"""Lowest first: a folder imports from those below it, never from one beside or above it."""
+
+
+@pytest.mark.parametrize("layer", range(len(LAYERS)), ids=lambda number: " ".join(LAYERS[number]))
+def test_a_folder_imports_only_from_lower_layers(layer: int) -> None:
+    for folder in LAYERS[layer]:
+        others = [name for names in LAYERS[layer:] for name in names if name != folder]
+        forbidden = tuple(name.replace("/", ".") for name in others)
+        for path in sorted((ROOT / folder).rglob("*.py")):
+            wrong = [name for name in imports_of(path) if name.startswith(forbidden)]
+            assert not wrong, f"{path.relative_to(ROOT)} imports {wrong}"
+
+
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_imports_point_one_way(path: Path) -> None:
     tops = {name.partition(".")[0] for name in imports_of(path)}
@@ -45,7 +63,7 @@ def test_imports_point_one_way(path: Path) -> None:
 
 
 def test_the_packages_import_nothing_by_themselves() -> None:
-    for package in ("orchestrator", "orchestrator/store", "orchestrator/analysis", "trainers", "search_spaces"):
+    for package in ("orchestrator", *(name for names in LAYERS for name in names)):
         assert not list(imports_of(ROOT / package / "__init__.py"))
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.checkpoint_writer import CheckpointWriter
-from orchestrator.checkpoints import Checkpoint, best_checkpoint
 from orchestrator.store.store import SweepStore, open_store
+from orchestrator.worker.checkpoint_writer import CheckpointWriter
+from orchestrator.worker.checkpoints import Checkpoint, best_checkpoint
 from tests.planned_sweeps import history_of
 
 

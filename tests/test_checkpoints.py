@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.checkpoints import (
+from orchestrator.store.store import SweepStore, open_store
+from orchestrator.worker.checkpoints import (
     Checkpoint,
     best_checkpoint,
     decode,
@@ -17,7 +18,6 @@ from orchestrator.checkpoints import (
     save_checkpoint,
     trials_with_checkpoints,
 )
-from orchestrator.store.store import SweepStore, open_store
 from tests.planned_sweeps import history_of
 
 

@@ -7,8 +7,17 @@ from collections.abc import Callable
 
 import pytest
 
-from orchestrator.messages import Ending, EndingKind, Report
-from orchestrator.outcomes import ERROR_ATTEMPTS, LOST_ATTEMPTS, Loss, State, TrialRecord, Verdict, judge, judge_loss
+from orchestrator.running.outcomes import (
+    ERROR_ATTEMPTS,
+    LOST_ATTEMPTS,
+    Loss,
+    State,
+    TrialRecord,
+    Verdict,
+    judge,
+    judge_loss,
+)
+from orchestrator.worker.messages import Ending, EndingKind, Report
 from tests.planned_sweeps import history_of
 from trainers.measurement import ScoreRule
 from trainers.trainer import ParameterGroup, Resolved

@@ -9,15 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.output_log import LIMIT_BYTES, OutputLog, readable
 from orchestrator.store.local_files import LocalFiles
+from orchestrator.worker.output_log import LIMIT_BYTES, OutputLog, readable
 
 
 def printed(folder: Path, code: str) -> subprocess.CompletedProcess[str]:
     """What a process leaves on its own output, which captures while it runs some code."""
     program = (
         "import os, sys\n"
-        "from orchestrator.output_log import OutputLog\n"
+        "from orchestrator.worker.output_log import OutputLog\n"
         "from orchestrator.store.local_files import LocalFiles\n"
         f"log = OutputLog(LocalFiles({str(folder)!r}), 's/checkpoints/t/1.log')\n"
         "print('before')\n"

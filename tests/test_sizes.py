@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from orchestrator.checkpoint_budget import check_budget
-from orchestrator.checkpoints import Checkpoint, encode
 from orchestrator.errors import SpecError
+from orchestrator.planning.checkpoint_budget import check_budget
+from orchestrator.worker.checkpoints import Checkpoint, encode
 from search_spaces.optimizers import list_optimizers
 from tests.planned_sweeps import small_plan
 from tests.trial_examples import run, trial

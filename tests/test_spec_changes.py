@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from orchestrator.errors import SpecError
-from orchestrator.spec import Spec, parse_spec, spec_from_record
-from orchestrator.spec_changes import check_change
+from orchestrator.planning.spec import Spec, parse_spec, spec_from_record
+from orchestrator.planning.spec_changes import check_change
 from tests.planned_sweeps import spec_tables
 
 

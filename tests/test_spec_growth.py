@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from orchestrator.plan import Plan
+from orchestrator.planning.plan import Plan
 from orchestrator.status import sweep_status
 from orchestrator.store.reader import read_rows
 from orchestrator.store.schema import AttemptRow, TrialRow

@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 
 from orchestrator.clock import utc_now
-from orchestrator.cost import estimate
-from orchestrator.outcomes import State
-from orchestrator.plan import Plan, Role
-from orchestrator.resume import recorded_plan, what_would_run
+from orchestrator.planning.cost import estimate
+from orchestrator.planning.plan import Plan, Role
+from orchestrator.running.outcomes import State
+from orchestrator.running.resume import recorded_plan, what_would_run
+from orchestrator.running.work_queue import WorkQueue
 from orchestrator.status import sweep_status
 from orchestrator.store.lease import Lease, claim
 from orchestrator.store.query import read
@@ -22,7 +23,6 @@ from orchestrator.store.schema import AttemptRow, SweepRow, TrialRow
 from orchestrator.store.store import Store, open_store
 from orchestrator.store.writer import TableWriter
 from orchestrator.tables import status_line
-from orchestrator.work_queue import WorkQueue
 from tests.planned_sweeps import ended, small_plan
 
 

@@ -19,7 +19,7 @@ from orchestrator.store.rows import encode_part
 from orchestrator.store.schema import ROW_TYPES, CurveRow, Row, SweepRow, arrow_schema
 from orchestrator.store.seal import PARQUET_KEY, Seal, parquet_seal, seal_json, sealed_writer, unseal_json
 from orchestrator.store.store import SweepStore, open_store
-from orchestrator.store.verify_files import DamagedFileError, rows_of_file
+from orchestrator.upkeep.verify_files import DamagedFileError, rows_of_file
 from tests.store_examples import make_row, put_part
 
 FIXTURE = Path(__file__).parent / "fixtures" / "store_v1" / "old"

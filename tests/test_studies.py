@@ -6,9 +6,9 @@ import random
 
 import pytest
 
-from orchestrator.outcomes import State
-from orchestrator.plan import design_trials
-from orchestrator.studies import Pruning, ask_generation
+from orchestrator.planning.plan import design_trials
+from orchestrator.running.outcomes import State
+from orchestrator.running.studies import Pruning, ask_generation
 from tests.planned_sweeps import ended, small_plan
 
 

@@ -14,22 +14,22 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from orchestrator.checkpoints import Checkpoint, save_checkpoint
 from orchestrator.errors import BusyError
-from orchestrator.history import read_history
-from orchestrator.mending import mend_sweep
-from orchestrator.plan import Plan, default_trials, design_trials
-from orchestrator.planned_ids import PlannedIds
-from orchestrator.stop_request import request_stop
-from orchestrator.store.findings import Findings
+from orchestrator.planning.plan import Plan, default_trials, design_trials
+from orchestrator.planning.planned_ids import PlannedIds
+from orchestrator.running.history import read_history
+from orchestrator.running.stop_request import request_stop
 from orchestrator.store.lease import claim
 from orchestrator.store.live import Manifest
 from orchestrator.store.reader import read_rows
 from orchestrator.store.schema import AttemptRow, CurveRow, SweepRow, TrialRow
 from orchestrator.store.seal import sealed_writer
 from orchestrator.store.store import SweepStore, open_store
-from orchestrator.store.verify_files import DamagedFileError, rows_of_file
-from orchestrator.verification import verify_sweep
+from orchestrator.upkeep.findings import Findings
+from orchestrator.upkeep.mending import mend_sweep
+from orchestrator.upkeep.verification import verify_sweep
+from orchestrator.upkeep.verify_files import DamagedFileError, rows_of_file
+from orchestrator.worker.checkpoints import Checkpoint, save_checkpoint
 from tests.planned_sweeps import history_of, small_plan
 from tests.store_examples import make_row, put_part
 from tests.sweeps_in_process import compact_here, run_here

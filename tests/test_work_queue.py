@@ -12,10 +12,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from orchestrator.cell_work import CellWork
-from orchestrator.outcomes import State
-from orchestrator.plan import Plan, PlannedTrial, Role
-from orchestrator.work_queue import WorkQueue
+from orchestrator.planning.plan import Plan, PlannedTrial, Role
+from orchestrator.running.cell_work import CellWork
+from orchestrator.running.outcomes import State
+from orchestrator.running.work_queue import WorkQueue
 from tests.planned_sweeps import ended, small_plan
 
 

@@ -25,13 +25,13 @@ from orchestrator.errors import Exit, UsageError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from orchestrator.plan import Plan
+    from orchestrator.planning.plan import Plan
     from orchestrator.store.store import Store
 
 
 def plan(spec: SpecArgument, store: StoreOption = None, as_json: JsonOption = False) -> None:
     """Check a spec and show its cells, trials, epochs and cost; starts nothing."""
-    from orchestrator.cost import estimate
+    from orchestrator.planning.cost import estimate
     from orchestrator.store.store import open_store
     from orchestrator.tables import plan_json, plan_text
 
@@ -66,9 +66,9 @@ def submit(
     as_json: JsonOption = False,
 ) -> int:
     """Hand a sweep to a Ray cluster as a job; submitting twice never runs it twice."""
+    from orchestrator.running.submission import submit as submit_job
+    from orchestrator.running.submission import wait_for
     from orchestrator.store.store import open_store
-    from orchestrator.submission import submit as submit_job
-    from orchestrator.submission import wait_for
 
     checked = _checked_plan(spec)
     submission = submit_job(checked.spec, open_store(store, create=True), address, retries=_kinds(retry))
@@ -93,8 +93,8 @@ def resume(
     as_json: JsonOption = False,
 ) -> int:
     """Continue a sweep from its recorded spec; with --retry also its failed trials of those kinds."""
-    from orchestrator.preflight import check_plan
-    from orchestrator.resume import recorded_plan, what_would_run
+    from orchestrator.planning.preflight import check_plan
+    from orchestrator.running.resume import recorded_plan, what_would_run
 
     opened = existing_store(store)
     recorded = recorded_plan(opened, sweep)
@@ -121,7 +121,7 @@ def stop(
     store: StoreOption = None,
 ) -> None:
     """End a running sweep cleanly after its running epochs; it can be resumed."""
-    from orchestrator.stop_request import request_stop
+    from orchestrator.running.stop_request import request_stop
     from orchestrator.store.lease import driver_of
 
     opened = existing_store(store).existing_sweep(sweep)
@@ -155,9 +155,9 @@ def reproduce(
 def _checked_plan(spec: Path) -> Plan:
     """The plan of a spec file or of a sweep that comes along, with all that it names looked at."""
     from orchestrator.catalogue import sweep_file
-    from orchestrator.grid import make_plan
-    from orchestrator.preflight import check_plan
-    from orchestrator.spec import load_spec
+    from orchestrator.planning.grid import make_plan
+    from orchestrator.planning.preflight import check_plan
+    from orchestrator.planning.spec import load_spec
 
     checked = make_plan(load_spec(sweep_file(spec)))
     check_plan(checked)
@@ -165,8 +165,8 @@ def _checked_plan(spec: Path) -> Plan:
 
 
 def _run(plan: Plan, store: Store, *, address: str | None, retry: str | None, take_over: bool) -> int:
-    from orchestrator.progress import Progress
-    from orchestrator.sweep import RunOptions, run_sweep
+    from orchestrator.running.progress import Progress
+    from orchestrator.running.sweep import RunOptions, run_sweep
 
     options = RunOptions(address=address, retry=_kinds(retry), take_over=take_over)
     return run_sweep(plan, store, options, Progress(out))
@@ -178,7 +178,7 @@ def _kinds(retry: str | None) -> tuple[str, ...]:
     Raises:
         UsageError: One of them is no kind.
     """
-    from orchestrator.outcomes import FAILURE_KINDS, RETRY_ALL
+    from orchestrator.running.outcomes import FAILURE_KINDS, RETRY_ALL
 
     kinds = tuple(kind.strip() for kind in (retry or "").split(",") if kind.strip())
     for kind in kinds:

@@ -10,16 +10,16 @@ from pathlib import Path
 
 from rich.console import Console
 
-from orchestrator.driver import Driver
-from orchestrator.history import History
-from orchestrator.messages import Ending, EndingKind, Report, Task
-from orchestrator.plan import Plan, PlannedTrial
-from orchestrator.progress import Progress
+from orchestrator.planning.plan import Plan, PlannedTrial
+from orchestrator.running.driver import Driver
+from orchestrator.running.history import History
+from orchestrator.running.progress import Progress
+from orchestrator.running.work_queue import WorkQueue
 from orchestrator.store.lease import claim
 from orchestrator.store.schema import TrialRow
 from orchestrator.store.store import open_store
 from orchestrator.store.writer import TableWriter
-from orchestrator.work_queue import WorkQueue
+from orchestrator.worker.messages import Ending, EndingKind, Report, Task
 from tests.planned_sweeps import ended, history_of, score_of_setting, small_plan
 
 STEPS = 300

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
-from orchestrator.ray_environment import prepare
+from orchestrator.running.ray_environment import prepare
 from tests.benchmarks.made_up_trials import CELLS, MadeUpTrial
 
 REPEATS = 3

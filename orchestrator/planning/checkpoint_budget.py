@@ -1,0 +1,53 @@
+"""Whether a sweep's checkpoints fit into the bytes that its spec allows, known before anything runs."""
+
+from __future__ import annotations
+
+from orchestrator.errors import SpecError
+from orchestrator.planning.plan import Plan, Role
+
+
+def check_budget(plan: Plan, slots: int) -> None:
+    """Refuses a sweep whose checkpoints could take more than `checkpoints.max_bytes`.
+
+    Every running trial has one; those of ended trials stay where `checkpoints.keep` says so. While one is replaced
+    the old and the new one exist side by side.
+
+    Args:
+        plan: The plan.
+        slots: Trials that run at once.
+
+    Raises:
+        SpecError: Naming what is needed and what is allowed.
+    """
+    limit = plan.spec.checkpoints.max_bytes
+    if limit is None:
+        return
+    largest = _largest(plan)
+    kept = _kept_trials(plan)
+    needed = largest * (2 * slots + kept)
+    if needed > limit:
+        raise SpecError(
+            f"checkpoints.max_bytes = {limit}, but {slots} trials at once and {kept} kept checkpoints of up to "
+            f"{largest} bytes can take {needed}; raise it, lower resources.max_concurrent, or set "
+            'checkpoints.keep = "none"'
+        )
+
+
+def _kept_trials(plan: Plan) -> int:
+    match plan.spec.checkpoints.keep:
+        case "all":
+            return plan.trials
+        case "confirm":
+            return plan.trials_by_role()[Role.CONFIRM]
+        case "none":
+            return 0
+
+
+def _largest(plan: Plan) -> int:
+    """Bytes of the largest checkpoint of any cell."""
+    # Deferred: networks are built, which needs torch.
+    from trainers.sizes import checkpoint_bytes, state_share, weight_bytes
+
+    weights = {name: weight_bytes(backbone, plan.data) for name, backbone in plan.backbones.items()}
+    shares = {name: state_share(optimizer) for name, optimizer in plan.optimizers.items()}
+    return max(checkpoint_bytes(weights[c.backbone.name], shares[c.optimizer.name]) for c in plan.cells)

@@ -1,0 +1,143 @@
+"""From a spec's names to a plan: every cell resolved and checked before anything starts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from orchestrator.errors import SpecError
+from orchestrator.planning.plan import Cell, Plan, cell_key, check_dimensions
+from orchestrator.planning.spec import OptimizerSection, RangeTable, Spec
+from search_spaces.backbones import BackboneInfo, backbone_families, list_backbones
+from search_spaces.datasets import get_dataset
+from search_spaces.errors import UserError
+from search_spaces.optimizers import OptimizerInfo, custom_optimizer, get_optimizer, with_ranges
+from search_spaces.recipes import DecayExemption, Recipe, get_recipe
+from trainers.backbones import resolve_backbone
+from trainers.config import DataConfig, TrainOn, Validation
+
+
+def make_plan(spec: Spec) -> Plan:
+    """The plan of a spec.
+
+    Raises:
+        SpecError: A name is unknown, a combination impossible, or the grid empty.
+    """
+    try:
+        data = _data(spec)
+        return Plan(spec=spec, cells=_cells(spec), data=data)
+    except UserError as error:
+        raise SpecError(str(error)) from None
+
+
+def _data(spec: Spec) -> DataConfig:
+    dataset = get_dataset(spec.data.name)
+    if dataset.needs_path and spec.data.path is None:
+        raise SpecError(f"data.path is missing: {dataset.name} is read from files; name the folder that has them")
+    if spec.data.validation is Validation.TEST and spec.protocol.confirm.train_on is TrainOn.ALL:
+        raise SpecError(
+            'data.validation = "test" already trains on the whole training part; leave out protocol.confirm.train_on'
+        )
+    return DataConfig(
+        name=spec.data.name,
+        path=spec.data.path,
+        image_size=spec.data.image_size,
+        validation=spec.data.validation,
+        validation_fraction=spec.data.validation_fraction,
+        split_seed=spec.sweep.seed,
+    )
+
+
+def _cells(spec: Spec) -> tuple[Cell, ...]:
+    backbones = [_backbone(spec, name) for name in _backbone_names(spec)]
+    optimizers = [_optimizer(spec, name) for name in _distinct("grid.optimizers", _as_list(spec.grid.optimizers))]
+    recipes = [_recipe(spec, name) for name in _distinct("grid.recipes", _recipe_names(spec))]
+    _check_excluded(spec, [info.name for info in backbones], [info.name for info in optimizers])
+    _check_described(spec, [info.name for info in optimizers])
+    cells = tuple(
+        Cell(
+            backbone=backbone,
+            recipe=recipe,
+            optimizer=optimizer,
+            key=cell_key(backbone.name, recipe.name, optimizer.name),
+        )
+        for backbone in backbones
+        for recipe in recipes
+        for optimizer in optimizers
+        if [backbone.name, optimizer.name] not in spec.grid.exclude
+    )
+    if not cells:
+        raise SpecError("the grid has no cells: every pair is excluded")
+    return cells
+
+
+def _as_list(names: str | list[str]) -> list[str]:
+    return [names] if isinstance(names, str) else names
+
+
+def _distinct(field: str, names: Iterable[str]) -> list[str]:
+    found: list[str] = []
+    for name in names:
+        if name in found:
+            raise SpecError(f"{field} names {name!r} twice")
+        found.append(name)
+    if not found:
+        raise SpecError(f"{field} is empty; name at least one")
+    return found
+
+
+def _backbone_names(spec: Spec) -> list[str]:
+    """The backbones' names, with families written out."""
+    families = backbone_families()
+    names: list[str] = []
+    for name in _as_list(spec.grid.backbones):
+        names += [info.name for info in list_backbones() if info.family == name] if name in families else [name]
+    return _distinct("grid.backbones", names)
+
+
+def _backbone(spec: Spec, name: str) -> BackboneInfo:
+    info = resolve_backbone(name)
+    is_planted = info.family == "synthetic"
+    if is_planted != (spec.data.name == "synthetic") and info.family != "own":
+        kind = "synthetic, which has no images" if is_planted else "made for images"
+        raise SpecError(f"backbone {name} is {kind}; data.name = {spec.data.name!r} does not fit it")
+    return info
+
+
+def _optimizer(spec: Spec, name: str) -> OptimizerInfo:
+    ranges = {
+        dimension: entry.model_dump(exclude_none=True) if isinstance(entry, RangeTable) else entry
+        for dimension, entry in spec.search_spaces.get(name, {}).items()
+    }
+    own: OptimizerSection | None = spec.optimizers.get(name)
+    if own is not None:
+        info = custom_optimizer(name, class_path=own.class_, arguments=own.args, ranges=ranges)
+    else:
+        info = get_optimizer(name)
+        info = with_ranges(info, ranges) if ranges else info
+    check_dimensions(info)
+    return info
+
+
+def _recipe_names(spec: Spec) -> list[str]:
+    return _as_list(spec.grid.recipes) if spec.grid.recipes else [get_dataset(spec.data.name).recipe]
+
+
+def _recipe(spec: Spec, name: str) -> Recipe:
+    overrides = spec.training.recipe_overrides()
+    if "decay_exemption" in overrides:
+        overrides["decay_exemption"] = DecayExemption(overrides["decay_exemption"])
+    return replace(get_recipe(name), **overrides)
+
+
+def _check_excluded(spec: Spec, backbones: list[str], optimizers: list[str]) -> None:
+    for backbone, optimizer in spec.grid.exclude:
+        if backbone not in backbones or optimizer not in optimizers:
+            raise SpecError(f"grid.exclude names {[backbone, optimizer]}, which is not a pair of the grid")
+
+
+def _check_described(spec: Spec, optimizers: list[str]) -> None:
+    for table, names in (("search_spaces", spec.search_spaces), ("optimizers", spec.optimizers)):
+        for name in names:
+            if name not in optimizers:
+                raise SpecError(f"[{table}.{name}] describes an optimizer that grid.optimizers does not name")

@@ -1,0 +1,53 @@
+"""What can be known to fail is refused before anything starts: data, networks and optimizers are tried for real."""
+
+from __future__ import annotations
+
+from orchestrator.errors import SpecError
+from orchestrator.planning.plan import Plan
+from search_spaces.datasets import get_dataset
+from search_spaces.errors import UserError
+
+
+def check_plan(plan: Plan) -> None:
+    """Opens the data's files, builds every network once, and looks at every optimizer's class.
+
+    Raises:
+        SpecError: Something of it cannot be had, or does not fit together.
+    """
+    try:
+        _check_images(plan)
+        _check_classes(plan)
+    except UserError as error:
+        raise SpecError(str(error)) from None
+
+
+def _check_images(plan: Plan) -> None:
+    # Deferred, here and below: a plan for `status` or `--help` must not wait for numpy and torch.
+    from trainers.datasets import check_data
+
+    check_data(plan.data)
+    size = plan.data.image_size or get_dataset(plan.data.name).image_size
+    for cell in plan.cells:
+        if cell.recipe.crop_padding >= size:
+            raise SpecError(
+                f"recipe {cell.recipe.name}: crop_padding = {cell.recipe.crop_padding} must be below the images' "
+                f"{size} px; set training.crop_padding"
+            )
+
+
+def _check_classes(plan: Plan) -> None:
+    dataset = get_dataset(plan.data.name)
+    if dataset.name == "synthetic":
+        from trainers.synthetic import behaviour_of
+
+        for backbone in plan.backbones.values():
+            behaviour_of(backbone)
+        return
+    from trainers.backbones import build_backbone
+    from trainers.optimizers import optimizer_class
+
+    for optimizer in plan.optimizers.values():
+        optimizer_class(optimizer)
+    size = plan.data.image_size or dataset.image_size
+    for backbone in plan.backbones.values():
+        build_backbone(backbone, classes=dataset.classes, channels=dataset.channels, image_size=size)

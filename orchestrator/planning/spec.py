@@ -1,0 +1,300 @@
+"""A sweep's spec: the TOML that a user writes, checked as a whole before anything starts.
+
+Unknown keys are refused, and every mistake becomes one sentence that names the place, the value and what is accepted.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from orchestrator.errors import SpecError, StoreError
+from orchestrator.planning.spec_errors import sentence_of
+from search_spaces.errors import UserError
+from search_spaces.optimizers import HpValue
+from search_spaces.spaces import Scale
+from trainers.config import Precision, TrainOn, Validation
+from trainers.measurement import ScoreRule
+
+Name = Annotated[str, Field(min_length=1, max_length=200)]
+NameList = list[Name] | Name
+Count = Annotated[int, Field(ge=0, le=1_000_000)]
+Positive = Annotated[int, Field(ge=1, le=1_000_000)]
+Positive64 = Annotated[int, Field(ge=1, lt=2**63)]
+
+
+class Section(BaseModel):
+    """A table of the spec: unknown keys are refused, values are not coerced."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+class SweepSection(Section):
+    """[sweep]: its name in the store, and the seed that every random number follows from."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
+    seed: Annotated[int, Field(ge=0, lt=2**48)] = 0
+
+
+class GridSection(Section):
+    """[grid]: which cells there are."""
+
+    backbones: NameList
+    optimizers: NameList
+    recipes: list[Name] | None = None
+    """None takes the data set's usual recipe."""
+    exclude: list[Annotated[list[Name], Field(min_length=2, max_length=2)]] = []
+
+
+class DataSection(Section):
+    """[data]: which images, and which part a score is measured on."""
+
+    name: Name
+    path: str | None = None
+    image_size: Annotated[int, Field(ge=4, le=1024)] | None = None
+    validation: Annotated[Validation, Field(strict=False)] = Validation.SPLIT
+    validation_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.1
+
+
+class TrainingSection(Section):
+    """[training]: the budget of a trial, its score, and any field of the recipe to override."""
+
+    epochs: Positive
+    batch_size: Positive = 128
+    precision: Annotated[Precision, Field(strict=False)] = Precision.AUTO
+    score: Annotated[ScoreRule, Field(strict=False)] = ScoreRule.FINAL
+    warmup_share: Annotated[float, Field(ge=0, le=1)] | None = None
+    min_lr_share: Annotated[float, Field(ge=0, le=1)] | None = None
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] | None = None
+    clip_grad_norm: Annotated[float, Field(gt=0)] | Literal["none"] | None = None
+    crop_padding: Annotated[int, Field(ge=0, le=64)] | None = None
+    horizontal_flip: bool | None = None
+    decay_exemption: Literal["none", "vectors"] | None = None
+
+    def recipe_overrides(self) -> dict[str, Any]:
+        """The recipe fields that the spec sets, by name."""
+        names = ("warmup_share", "min_lr_share", "label_smoothing", "crop_padding", "horizontal_flip")
+        overrides = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
+        if self.clip_grad_norm is not None:
+            overrides["clip_grad_norm"] = None if self.clip_grad_norm == "none" else self.clip_grad_norm
+        if self.decay_exemption is not None:
+            overrides["decay_exemption"] = self.decay_exemption
+        return overrides
+
+
+class DefaultProtocol(Section):
+    """[protocol.default]: the published default setting."""
+
+    seeds: Count = 3
+
+
+class DesignProtocol(Section):
+    """[protocol.design]: the shared Sobol design; `points` is a power of two."""
+
+    points: Count = 16
+    seeds: Positive = 1
+
+    @model_validator(mode="after")
+    def _power_of_two(self) -> DesignProtocol:
+        if self.points & (self.points - 1):
+            raise ValueError(
+                f"points must be a power of two (Sobol designs are balanced only then); got {self.points}"
+            )
+        return self
+
+
+class TuneProtocol(Section):
+    """[protocol.tune]: Optuna's search in each cell."""
+
+    trials: Count = 8
+    batch: Positive = 1
+    warm_start: Count | None = None
+    """Design points whose results the sampler is given; None gives all."""
+    sampler: Literal["tpe", "gp", "random"] = "tpe"
+    pruner: Literal["none", "median"] = "none"
+
+    @model_validator(mode="after")
+    def _pruning_is_sequential(self) -> TuneProtocol:
+        if self.pruner != "none" and self.batch != 1:
+            raise ValueError(
+                f"pruner = {self.pruner!r} needs batch = 1, so that what is pruned does not depend on timing; "
+                f"got batch = {self.batch}"
+            )
+        return self
+
+
+class ConfirmProtocol(Section):
+    """[protocol.confirm]: the best settings of a cell again, with fresh seeds."""
+
+    top: Count = 2
+    seeds: Positive = 3
+    train_on: Annotated[TrainOn, Field(strict=False)] = TrainOn.TRAIN
+
+
+class ProtocolSection(Section):
+    """[protocol]: which roles are run. A role that is not named is not run."""
+
+    default: DefaultProtocol = DefaultProtocol(seeds=0)
+    design: DesignProtocol = DesignProtocol(points=0)
+    tune: TuneProtocol = TuneProtocol(trials=0)
+    confirm: ConfirmProtocol = ConfirmProtocol(top=0)
+
+    @model_validator(mode="after")
+    def _confirm_repeats_something(self) -> ProtocolSection:
+        if self.confirm.top and not (self.design.points or self.tune.trials):
+            raise ValueError("confirm repeats the best design and tune trials, so it needs one of these roles")
+        if not (self.default.seeds or self.design.points or self.tune.trials):
+            raise ValueError("no role has a trial; set seeds, points or trials of at least one")
+        if self.tune.warm_start is not None and self.tune.warm_start > self.design.points:
+            raise ValueError(
+                f"tune.warm_start = {self.tune.warm_start} design points are more than design.points = "
+                f"{self.design.points}"
+            )
+        return self
+
+
+FULL_PROTOCOL = ProtocolSection(
+    default=DefaultProtocol(), design=DesignProtocol(), tune=TuneProtocol(), confirm=ConfirmProtocol()
+)
+"""What a spec without [protocol] runs: 33 trials per cell."""
+
+
+class ResourcesSection(Section):
+    """[resources]: what one trial gets, and how many run at once."""
+
+    gpus_per_trial: Annotated[float, Field(ge=0, le=1)] | Annotated[int, Field(ge=0, le=1)] | Literal["auto"] = "auto"
+    cpus_per_trial: Positive = 1
+    max_concurrent: Positive | None = None
+    max_gpu_hours: Annotated[float, Field(gt=0)] | Annotated[int, Field(gt=0)] | None = None
+    hang_seconds: Annotated[float, Field(gt=0)] | Annotated[int, Field(gt=0)] = 3600
+    """A trial that says nothing for so long is killed; it must be above the longest epoch."""
+
+    @model_validator(mode="after")
+    def _packable(self) -> ResourcesSection:
+        if self.gpus_per_trial != "auto" and self.gpus_per_trial not in (0, 1, 0.5, 0.25, 0.125):
+            raise ValueError(f"gpus_per_trial must be 1, 1/2, 1/4, 1/8 or 0; got {self.gpus_per_trial}")
+        return self
+
+
+class CheckpointsSection(Section):
+    """[checkpoints]: how often a running trial is saved, and what is kept of ended ones."""
+
+    interval_seconds: Annotated[float, Field(ge=0)] | Annotated[int, Field(ge=0)] = 60
+    keep: Literal["none", "confirm", "all"] = "none"
+    max_bytes: Positive64 | None = None
+    """What all checkpoints together may take; a sweep that could need more does not start."""
+
+
+class RangeTable(Section):
+    """A range written out as a table: low, high and, where it is not the built-in one, the scale."""
+
+    low: float | int
+    high: float | int
+    scale: Annotated[Scale, Field(strict=False)] | None = None
+
+
+Range = Annotated[list[float | int], Field(min_length=2, max_length=2)] | RangeTable
+
+
+class OptimizerSection(Section):
+    """[optimizers.NAME]: an optimizer of the user's own; its ranges stand in [search_spaces.NAME]."""
+
+    class_: Annotated[str, Field(alias="class", pattern=r"^[\w.]+:\w+$")]
+    args: dict[str, HpValue] = {}
+
+
+class Spec(Section):
+    """A whole sweep. Equal specs have equal digests; see `canonical_json`."""
+
+    sweep: SweepSection
+    grid: GridSection
+    data: DataSection
+    training: TrainingSection
+    protocol: ProtocolSection = FULL_PROTOCOL
+    resources: ResourcesSection = ResourcesSection()
+    checkpoints: CheckpointsSection = CheckpointsSection()
+    search_spaces: dict[Name, dict[Name, Range]] = {}
+    optimizers: dict[Name, OptimizerSection] = {}
+
+    def canonical_json(self) -> str:
+        """The spec as JSON with every default filled in and keys sorted: what the store records."""
+        return json.dumps(self.model_dump(mode="json", by_alias=True), sort_keys=True, separators=(",", ":"))
+
+    def digest(self) -> str:
+        """SHA-256 of `canonical_json`."""
+        return hashlib.sha256(self.canonical_json().encode()).hexdigest()
+
+
+def load_spec(path: Path) -> Spec:
+    """Reads a spec from a TOML file (or, named `.json`, from what the store records).
+
+    A relative `data.path` is taken from the file's folder.
+
+    Raises:
+        SpecError: The file cannot be read, is not TOML, or says something that is not accepted.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+        tables = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
+    except FileNotFoundError:
+        raise SpecError(f"there is no spec file {path}; `bocb list sweeps` shows the ones that come along") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise SpecError(f"the spec file {path} cannot be read: {error}") from None
+    except (tomllib.TOMLDecodeError, json.JSONDecodeError) as error:
+        raise SpecError(f"{path} is not TOML: {error}") from None
+    return parse_spec(tables, folder=path.parent, source=str(path))
+
+
+def parse_spec(tables: dict[str, Any], *, folder: Path | None = None, source: str = "the spec") -> Spec:
+    """Checks a spec given as nested tables.
+
+    Args:
+        tables: What the TOML says.
+        folder: Where a relative `data.path` starts; None leaves it as it is.
+        source: How error messages call the spec.
+
+    Raises:
+        SpecError: Something in it is not accepted.
+    """
+    try:
+        spec = Spec.model_validate(tables)
+    except ValidationError as error:
+        raise SpecError(f"{source}: {sentence_of(error, Spec)}") from None
+    except UserError as error:
+        raise SpecError(f"{source}: {error}") from None
+    if folder is None or spec.data.path is None:
+        return spec
+    absolute = _absolute(spec.data.path, folder, source)
+    return spec.model_copy(update={"data": spec.data.model_copy(update={"path": absolute})})
+
+
+def _absolute(path: str, folder: Path, source: str) -> str:
+    """A data folder with `~` and environment variables filled in; a relative one starts at the spec's folder."""
+    expanded = os.path.expandvars(path)
+    if "$" in expanded:
+        raise SpecError(f"{source}: data.path = {path!r} names an environment variable that is not set")
+    try:
+        absolute = (folder / Path(expanded).expanduser()).resolve()
+        absolute.exists()  # refuses what cannot be a path at all
+    except (OSError, RuntimeError, ValueError) as error:
+        raise SpecError(f"{source}: data.path = {path[:100]!r} cannot be a folder: {error}") from None
+    return str(absolute)
+
+
+def spec_from_record(canonical_json: str) -> Spec:
+    """The spec that a store recorded.
+
+    Raises:
+        StoreError: The record is damaged, or of a version that this one does not read.
+    """
+    try:
+        tables = json.loads(canonical_json)
+        return parse_spec(tables if isinstance(tables, dict) else {}, source="the recorded spec")
+    except (ValueError, SpecError) as error:
+        raise StoreError(f"the recorded spec cannot be read: {error}") from None

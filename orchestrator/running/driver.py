@@ -1,0 +1,269 @@
+"""What a driver does when a worker is free, reports, ends or dies. Knows nothing of Ray.
+
+Optuna decides (through the queue), the store remembers (through the writer); this module is where a report becomes
+rows and a verdict, and the only one that closes a trial.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+
+from orchestrator.clock import utc_now
+from orchestrator.planning.plan import Plan, PlannedTrial, Role, cell_key
+from orchestrator.running.history import History
+from orchestrator.running.outcomes import Loss, Outcome, State, TrialRecord, Verdict, judge, judge_loss
+from orchestrator.running.studies import Pruning
+from orchestrator.running.trial_rows import RunningAttempt, curve_rows, ended_row, score_part, started_row, trial_row
+from orchestrator.running.work_queue import WorkQueue
+from orchestrator.store.lease import Lease
+from orchestrator.store.schema import TrialRow
+from orchestrator.store.store import SweepStore
+from orchestrator.store.writer import TableWriter
+from orchestrator.worker.checkpoints import delete_checkpoints, read_log, trials_with_checkpoints
+from orchestrator.worker.messages import Ending, Report, Task
+
+ATTENTIVE_SECONDS = 5.0
+"""A longer pause between two ticks is the driver's own: it was stopped, or waited for the store."""
+
+
+class Driver:
+    """The state of a sweep while it runs.
+
+    `slots` is how many trials may run at once, set again and again because clusters grow and shrink; `best` holds the
+    highest score of each optimizer so far; `trouble` is what a worker last said of a problem that stopped nothing.
+
+    Every method is called from one thread; only `request_stop` may be called from a signal handler or another thread.
+    """
+
+    def __init__(self, plan: Plan, store: SweepStore, lease: Lease, writer: TableWriter, past: History) -> None:
+        """Makes a driver that goes on from what the store has.
+
+        Args:
+            plan: The plan.
+            store: The sweep's part of the store.
+            lease: The right to write it.
+            writer: Where rows go.
+            past: What earlier drivers recorded.
+        """
+        self.plan = plan
+        self.queue = WorkQueue(plan, past.ended)
+        self.running: dict[str, RunningAttempt] = {}
+        self.stopping = threading.Event()
+        self.slots = 1
+        self.trouble: str | None = None
+        self._store = store
+        self._lease = lease
+        self._writer = writer
+        self._records = defaultdict(TrialRecord, past.records)
+        self._ticked_at = time.monotonic()
+        self._attended_seconds = 0.0
+        self._curves = defaultdict(list, past.tune_curves)
+        self._pruning: dict[str, Pruning] = {}
+        self._warm_backbone: str | None = None
+        self._gpu_seconds = past.gpu_seconds
+        # Drivers before this one may have died between a trial's end and the end of its checkpoint.
+        left = set(trials_with_checkpoints(store))
+        self._ended_checkpoints = [
+            (row.trial_id, 0) for row in past.ended if row.trial_id in left and not self._keeps(row.role, row.state)
+        ]
+        self.best: dict[str, TrialRow] = {}
+        keys = {cell.key for cell in plan.cells}
+        for row in past.ended:
+            if cell_key(row.backbone, row.recipe, row.optimizer) in keys:
+                self._rank(row)
+        self._mark(self.queue.misplaced)
+
+    @property
+    def driver_epoch(self) -> int:
+        """Which driver of the sweep this is."""
+        return self._lease.driver_epoch
+
+    def has(self, task: Task) -> bool:
+        """Whether that very attempt is running."""
+        running = self.running.get(task.trial_id)
+        return running is not None and running.task.attempt == task.attempt
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether no task will be handed out any more: everything has ended, or the sweep is being stopped."""
+        return self.stopping.is_set() or self.queue.is_finished
+
+    @property
+    def out_of_budget(self) -> bool:
+        """Whether `max_gpu_hours` is spent."""
+        limit = self.plan.spec.resources.max_gpu_hours
+        return limit is not None and self._gpu_seconds >= limit * 3600
+
+    def request_stop(self) -> None:
+        """Hands out no further task, and has running trials parked after their epoch."""
+        self.stopping.set()
+
+    def next_task(self) -> Task | None:
+        """A task for a free worker, or None while there is no slot or nothing that can run yet."""
+        if self.is_finished or len(self.running) >= self.slots:
+            return None
+        trial = self.queue.take(self._warm_backbone)
+        if trial is None:
+            return None
+        record = self._records[trial.trial_id]
+        record.attempts += 1
+        task = self._task(trial, record)
+        self.running[trial.trial_id] = RunningAttempt(trial=trial, task=task)
+        return task
+
+    def on_start(self, task: Task) -> None:
+        """A worker begins with a task."""
+        running = self.running[task.trial_id]
+        running.started_at = utc_now()
+        running.heard_at = self._attended_seconds
+        self._writer.add(started_row(self.plan, running))
+
+    def on_report(self, report: Report) -> bool:
+        """Records a report; returns whether the trial should go on."""
+        running = self.running[report.trial_id]
+        running.heard_at = self._attended_seconds
+        running.resolved, running.node, running.pid = report.resolved, report.node, report.pid
+        running.node_id = report.node_id
+        self.trouble = report.trouble and f"{report.trial_id}: {report.trouble}"
+        running.ending, running.restored_epochs = report.ending, report.restored_epochs
+        running.history += report.measurements
+        if len(running.history) > report.restored_epochs:
+            self._records[report.trial_id].lost_in_a_row = 0
+        for row in curve_rows(self.plan, running, report):
+            self._writer.add(row)
+        if report.ending is not None:
+            self._close(running, self._judge(running, report.ending))
+            return False
+        if self._is_hopeless(running):
+            reason = f"pruned after {len(running.history)} epochs"
+            self._close(running, Verdict(outcome=State.PRUNED, state=State.PRUNED, reason=reason))
+            return False
+        return not (self.stopping.is_set() or running.must_leave)
+
+    def tick(self) -> None:
+        """Lets time go on for what must not stay silent; called several times a second."""
+        now = time.monotonic()
+        self._attended_seconds += min(now - self._ticked_at, ATTENTIVE_SECONDS)
+        self._ticked_at = now
+
+    def silent(self) -> list[Task]:
+        """Attempts whose workers have said nothing for `resources.hang_seconds`."""
+        limit = self.plan.spec.resources.hang_seconds
+        return [
+            running.task
+            for running in self.running.values()
+            if running.heard_at is not None and self._attended_seconds - running.heard_at > limit
+        ]
+
+    def leave(self, node_ids: Collection[str]) -> None:
+        """Has the trials on nodes that are about to be taken away parked after their epoch."""
+        for running in self.running.values():
+            running.must_leave = running.must_leave or running.node_id in node_ids
+
+    def on_parked(self, trial_id: str, epochs: int) -> None:
+        """A trial was stopped with its state saved; it goes on later, or in a later run."""
+        running = self.running[trial_id]
+        why = "its node is being taken away; saved" if running.must_leave else "stopped"
+        reason = f"{why} after {epochs} of {self.plan.spec.training.epochs} epochs"
+        self._close(running, Verdict(outcome=Outcome.STOPPED, state=None, reason=reason))
+
+    def on_loss(self, trial_id: str, loss: Loss, detail: str = "") -> None:
+        """The worker of a trial died, never came up, or was killed because it hung."""
+        running, record = self.running[trial_id], self._records[trial_id]
+        record.lost_in_a_row += loss is Loss.WORKER
+        self._close(running, judge_loss(loss, record, detail))
+
+    def forget_checkpoints(self) -> None:
+        """Deletes the checkpoints of trials whose end is safely in the store."""
+        durable = [trial_id for trial_id, ticket in self._ended_checkpoints if self._writer.is_durable(ticket)]
+        for trial_id in durable:
+            delete_checkpoints(self._store, trial_id)
+        self._ended_checkpoints = self._ended_checkpoints[len(durable) :]
+
+    def _task(self, trial: PlannedTrial, record: TrialRecord) -> Task:
+        config = replace(self.plan.config_of(trial), micro_batch=record.micro_batch)
+        return Task(
+            trial_id=trial.trial_id,
+            attempt=record.attempts,
+            driver_epoch=self._lease.driver_epoch,
+            config=config.to_json(),
+            store=self._store.files.root,
+            sweep=self._store.name,
+            checkpoint_seconds=self.plan.spec.checkpoints.interval_seconds,
+            keep_checkpoint=self._keeps(trial.role, State.COMPLETE),
+        )
+
+    def _keeps(self, role: str, state: str) -> bool:
+        """Whether the checkpoint of a trial that ended so is kept: by the spec's wish, or for a later retry."""
+        keep = self.plan.spec.checkpoints.keep
+        if state == State.FAIL:
+            return True
+        return state == State.COMPLETE and (keep == "all" or (keep == "confirm" and role == Role.CONFIRM))
+
+    def _judge(self, running: RunningAttempt, ending: Ending) -> Verdict:
+        resolved = running.resolved
+        part = score_part(self.plan, running.trial)
+        samples = 1 if resolved is None else resolved.test_samples if part == "test" else resolved.validation_samples
+        return judge(
+            ending,
+            running.history,
+            resolved,
+            self._records[running.trial.trial_id],
+            rule=self.plan.spec.training.score,
+            scored_samples=samples,
+            batch_size=self.plan.spec.training.batch_size,
+        )
+
+    def _close(self, running: RunningAttempt, verdict: Verdict) -> None:
+        """The one place where an attempt ends: its row is written, and its trial is closed or queued again."""
+        trial = running.trial
+        del self.running[trial.trial_id]
+        self._pruning.pop(trial.trial_id, None)
+        record = self._records[trial.trial_id]
+        log = running.ending.log if running.ending else self._log_of(running.task)
+        ended_attempt = ended_row(self.plan, running, verdict, log=log, micro_batch=record.micro_batch)
+        self._writer.add(ended_attempt)
+        self._warm_backbone = trial.cell.backbone.name
+        self._gpu_seconds += ended_attempt.gpu_seconds or 0.0
+        micro_batch = record.micro_batch
+        record.note(verdict.outcome, micro_batch, self.plan.spec.training.batch_size)
+        if verdict.state is None:
+            self.queue.put_back(trial)
+            return
+        row = trial_row(self.plan, running, verdict, micro_batch=micro_batch)
+        ticket = self._writer.add(row)
+        self.queue.close(row)
+        self._rank(row)
+        self._mark(self.queue.misplaced_in(trial.cell))
+        if trial.role is Role.TUNE and verdict.state is State.COMPLETE:
+            self._curves[trial.cell.key].append([measurement.val_top1 for measurement in running.history])
+        if not self._keeps(trial.role, verdict.state):
+            self._ended_checkpoints.append((trial.trial_id, ticket))
+
+    def _log_of(self, task: Task) -> str | None:
+        """What an attempt whose worker has not handed it over had printed."""
+        return read_log(self._store, task.trial_id, task.driver_epoch, task.attempt)
+
+    def _mark(self, misplaced: Sequence[TrialRow]) -> None:
+        """Says of trials whether the plan still has them."""
+        for row in misplaced:
+            marked = replace(row, superseded=not row.superseded, driver_epoch=self._lease.driver_epoch)
+            self._writer.add(marked)
+            self.queue.close(marked)
+
+    def _rank(self, row: TrialRow) -> None:
+        leader = self.best.get(row.optimizer)
+        if row.score is not None and (leader is None or leader.score is None or row.score > leader.score):
+            self.best[row.optimizer] = row
+
+    def _is_hopeless(self, running: RunningAttempt) -> bool:
+        if running.trial.role is not Role.TUNE or self.plan.protocol.tune.pruner == "none":
+            return False
+        trial = running.trial
+        if trial.trial_id not in self._pruning:
+            self._pruning[trial.trial_id] = Pruning(self.plan, self._curves[trial.cell.key])
+        return self._pruning[trial.trial_id].is_hopeless([measurement.val_top1 for measurement in running.history])

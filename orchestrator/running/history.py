@@ -1,0 +1,105 @@
+"""What the store remembers of a sweep, in the form in which a driver goes on from it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+
+from orchestrator.clock import utc_now
+from orchestrator.planning.plan import Plan, Role, cell_key
+from orchestrator.running.outcomes import DAMAGED, RETRY_ALL, Outcome, State, TrialRecord
+from orchestrator.store.reader import read_rows
+from orchestrator.store.schema import AttemptRow, CurveRow, SweepRow, TrialRow
+from orchestrator.store.store import SweepStore
+from orchestrator.worker.checkpoints import read_log
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class History:
+    """Everything a driver must know about the drivers before it."""
+
+    version: SweepRow | None
+    """The newest version of the spec that was run."""
+    ended: tuple[TrialRow, ...]
+    """Trials that ended and are not to be retried."""
+    records: Mapping[str, TrialRecord]
+    """What each trial's attempts so far leave to the next one."""
+    unfinished: tuple[AttemptRow, ...]
+    """Attempts that a dead driver left running."""
+    tune_curves: dict[str, list[list[float]]]
+    """Per cell key, the validation accuracies of its ended tune trials; only where the plan prunes."""
+    gpu_seconds: float
+
+
+def failure_kind(row: TrialRow) -> str:
+    """The kind of a failed trial's failure, as `--retry` names it: the first word of its reason."""
+    return (row.reason or "error").partition(":")[0]
+
+
+def newest_version(store: SweepStore) -> SweepRow | None:
+    """The newest version of a sweep, or None where none was run."""
+    return max(read_rows(store, SweepRow), key=lambda row: row.version, default=None)
+
+
+def read_history(store: SweepStore, plan: Plan, retry: Collection[str] = ()) -> History:
+    """Reads what a sweep's earlier drivers recorded.
+
+    Args:
+        store: The sweep's part of the store.
+        plan: The plan to go on with.
+        retry: Kinds of failures to run again; `all` for every kind.
+    """
+    rows = read_rows(store, TrialRow)
+    attempts = read_rows(store, AttemptRow)
+    # A trial whose record was damaged did not fail: it is always run again.
+    kinds = {*retry, DAMAGED}
+    retried = {
+        row.trial_id for row in rows if row.state == State.FAIL and (RETRY_ALL in kinds or failure_kind(row) in kinds)
+    }
+    return History(
+        version=newest_version(store),
+        ended=tuple(row for row in rows if row.trial_id not in retried),
+        records=_records(attempts, plan.spec.training.batch_size),
+        unfinished=tuple(row for row in attempts if row.outcome == Outcome.RUNNING),
+        tune_curves=_tune_curves(store, plan, rows),
+        gpu_seconds=sum(row.gpu_seconds or 0.0 for row in attempts),
+    )
+
+
+def lost_attempts(store: SweepStore, history: History, driver_epoch: int) -> list[AttemptRow]:
+    """The rows that close what a dead driver left running."""
+    return [
+        replace(
+            row,
+            outcome=Outcome.LOST,
+            reason="its driver died",
+            ended_at=utc_now(),
+            driver_epoch=driver_epoch,
+            log=read_log(store, row.trial_id, row.driver_epoch, row.attempt),
+        )
+        for row in history.unfinished
+    ]
+
+
+def _records(attempts: list[AttemptRow], batch_size: int) -> dict[str, TrialRecord]:
+    records: dict[str, TrialRecord] = defaultdict(TrialRecord)
+    for row in sorted(attempts, key=lambda row: row.attempt):
+        records[row.trial_id].attempts = row.attempt
+        records[row.trial_id].note(row.outcome, row.micro_batch, batch_size)
+    return records
+
+
+def _tune_curves(store: SweepStore, plan: Plan, rows: list[TrialRow]) -> dict[str, list[list[float]]]:
+    if plan.protocol.tune.pruner == "none":
+        return {}
+    curves: dict[str, dict[int, float]] = defaultdict(dict)
+    for point in read_rows(store, CurveRow):
+        if point.role == Role.TUNE:
+            curves[point.trial_id][point.epoch] = point.val_top1
+    found: dict[str, list[list[float]]] = defaultdict(list)
+    for row in sorted(rows, key=lambda row: row.number):
+        if row.role == Role.TUNE and row.state == State.COMPLETE:
+            curve = curves[row.trial_id]
+            found[cell_key(row.backbone, row.recipe, row.optimizer)].append([curve[epoch] for epoch in sorted(curve)])
+    return found

@@ -1,0 +1,218 @@
+"""The seams to Ray Tune: a searcher, a scheduler and a callback that hand everything on to the driver.
+
+One Tune run serves all cells. Tune's own bookkeeping is kept out of the way: it has no metric, keeps no checkpoint,
+and sees each attempt as a trial of its own (`max_failures` stays 0).
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray import tune
+from ray.tune import Callback
+from ray.tune.experiment import Trial
+from ray.tune.schedulers import FIFOScheduler, TrialScheduler
+from ray.tune.search import Searcher
+
+from orchestrator.errors import BocbError, ClusterError
+from orchestrator.running.cluster import TrialResources, cause_of_death
+from orchestrator.running.driver import Driver
+from orchestrator.running.outcomes import Loss
+from orchestrator.worker.messages import Report, Task
+from orchestrator.worker.trial import CPUS, GPUS, REPORT, TASK, TrialWorker
+
+PARK_SECONDS = 120
+"""How long a worker may take to save a trial that is being stopped."""
+
+UNLIMITED = 4096
+"""Tune's own cap on trials at once, fixed when a run starts; the driver's slots are the real one."""
+
+TUNE_ENVIRONMENT = {
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # five files per trial otherwise
+    "TUNE_GLOBAL_CHECKPOINT_S": "1e9",  # its experiment state grows with every trial
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # signals are ours
+    "TUNE_RESULT_BUFFER_LENGTH": "1",  # every epoch is reported when it ends
+    "TUNE_MAX_PENDING_TRIALS_PG": str(UNLIMITED),  # else one trial at a time is started
+    "RAY_AIR_NEW_OUTPUT": "0",
+}
+
+
+def run_tune(driver: Driver, resources: TrialResources, scratch: Path, tick: Callable[[], None]) -> None:
+    """One Tune run over everything the driver has to do.
+
+    Args:
+        driver: Hands out tasks and takes reports.
+        resources: What each trial gets.
+        scratch: A local folder for what Tune writes; nothing in it is ever read.
+        tick: Called some ten times a second.
+
+    Raises:
+        ClusterError: Tune gave up.
+    """
+    os.environ.update(TUNE_ENVIRONMENT)
+    # Tune warns of every trial without a result file when it ends; ours write none.
+    logging.getLogger("ray.tune").setLevel(logging.ERROR)
+    tuner = tune.Tuner(
+        TrialWorker,
+        tune_config=tune.TuneConfig(
+            search_alg=SweepSearcher(driver, resources),
+            scheduler=SweepScheduler(driver),
+            num_samples=-1,
+            max_concurrent_trials=UNLIMITED,
+            reuse_actors=True,
+            trial_dirname_creator=_directory_name,
+        ),
+        run_config=tune.RunConfig(
+            name="tune",
+            storage_path=str(scratch),
+            callbacks=[SweepCallback(driver, tick)],
+            verbose=0,
+            failure_config=tune.FailureConfig(max_failures=0),
+            checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
+        ),
+    )
+    try:
+        tuner.fit()
+    except (tune.error.TuneError, ray.exceptions.RayError) as error:
+        if isinstance(error.__cause__, BocbError):
+            raise error.__cause__ from None
+        raise ClusterError(f"Ray Tune gave up: {str(error).strip().splitlines()[0]}") from error
+
+
+def _directory_name(trial: Trial) -> str:
+    return str(trial.trial_id)
+
+
+class _Transient:
+    """What Tune pickles into its scratch folder and nobody ever reads back."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}
+
+
+class SweepSearcher(_Transient, Searcher):
+    """Hands the driver's tasks to Tune."""
+
+    def __init__(self, driver: Driver, resources: TrialResources) -> None:
+        super().__init__(metric=None, mode=None)
+        self._driver = driver
+        self._resources = resources
+
+    def suggest(self, trial_id: str) -> Any:
+        """A task, `FINISHED` when there will be no more, or None for "not now"."""
+        task = self._driver.next_task()
+        if task is not None:
+            return {TASK: task.to_json(), CPUS: self._resources.cpus, GPUS: self._resources.gpus}
+        return Searcher.FINISHED if self._driver.is_finished else None
+
+    def on_trial_complete(self, trial_id: str, result: Any = None, error: bool = False) -> None:
+        """Nothing: it comes before the callback and knows no exception, so the callback closes trials."""
+
+    def save(self, checkpoint_path: str) -> None:
+        """Nothing: the store is the only truth."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Nothing: a searcher is always made from the store."""
+
+
+class SweepScheduler(_Transient, FIFOScheduler):
+    """Lets Tune start pending trials by itself, and stops a trial when the driver says so.
+
+    The stock scheduler names a pending trial whose worker is still starting; Tune then gives it a cached worker and
+    removes the starting one, so that short trials never fill the slots. Naming none leaves both alone.
+    """
+
+    def __init__(self, driver: Driver) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._driver = driver
+
+    def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
+        """None: see the class."""
+        return None
+
+    def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
+        """Records a report that does not end its attempt, and says whether the trial goes on.
+
+        Reports that end an attempt never come here; Tune gives those to the callback alone.
+        """
+        report = Report.from_json(result[REPORT])
+        if self._driver.on_report(report):
+            return str(TrialScheduler.CONTINUE)
+        if self._driver.has(_task_of(trial)):
+            self._park(trial, report)
+        return str(TrialScheduler.STOP)
+
+    def _park(self, trial: Trial, report: Report) -> None:
+        """Saves a trial between two steps, when its worker is idle."""
+        try:
+            actor: Any = trial.temporary_state.ray_actor
+            epochs = ray.get(actor.park.remote(), timeout=PARK_SECONDS)
+        except (ray.exceptions.RayError, OSError) as error:
+            self._driver.on_loss(report.trial_id, Loss.WORKER, f"not saved while stopping: {type(error).__name__}")
+        else:
+            self._driver.on_parked(report.trial_id, int(epochs))
+
+
+class SweepCallback(_Transient, Callback):
+    """Tells the driver of starts, last reports and deaths."""
+
+    def __init__(self, driver: Driver, on_tick: Callable[[], None]) -> None:
+        self._driver = driver
+        self._on_tick = on_tick
+        self._workers: dict[str, Any] = {}
+        """Per Tune trial, its worker: Tune forgets it before it says that the worker has died."""
+        self._hung: set[str] = set()
+
+    def on_step_end(self, iteration: int, trials: list[Trial], **info: Any) -> None:
+        """Some ten times a second."""
+        self._on_tick()
+        silent = {task.to_json() for task in self._driver.silent()}
+        for trial in trials if silent else ():
+            if trial.config[TASK] in silent and trial.trial_id not in self._hung:
+                self._hung.add(trial.trial_id)
+                ray.kill(self._workers[trial.trial_id])
+
+    def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        """A worker begins with a task."""
+        self._workers[trial.trial_id] = trial.temporary_state.ray_actor
+        self._driver.on_start(_task_of(trial))
+
+    def on_trial_result(
+        self,
+        iteration: int,
+        trials: list[Trial],
+        trial: Trial,
+        result: dict[str, Any],
+        **info: Any,
+    ) -> None:
+        """Takes the reports that end an attempt; the scheduler took the others."""
+        report = Report.from_json(result[REPORT])
+        if report.ending is not None and self._driver.has(_task_of(trial)):
+            self._driver.on_report(report)
+
+    def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        """A worker died: `step` itself never raises."""
+        task, worker = _task_of(trial), self._workers.pop(trial.trial_id, None)
+        if not self._driver.has(task):
+            return
+        if trial.trial_id in self._hung:
+            self._hung.discard(trial.trial_id)
+            self._driver.on_loss(task.trial_id, Loss.HANG, "it said nothing for too long")
+        else:
+            self._driver.on_loss(task.trial_id, *cause_of_death(worker))
+
+    def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        """A trial that Tune removed before it reported goes back to the queue."""
+        task = _task_of(trial)
+        self._workers.pop(trial.trial_id, None)
+        if self._driver.has(task):
+            self._driver.on_parked(task.trial_id, 0)
+
+
+def _task_of(trial: Trial) -> Task:
+    return Task.from_json(trial.config[TASK])

@@ -1,0 +1,1 @@
+"""Keeping a store sound: compacting it, finding what is damaged, mending it."""

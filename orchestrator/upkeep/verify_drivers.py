@@ -1,0 +1,123 @@
+"""The drivers' claims, heartbeats and stop requests: small JSON files, each readable and as it was written."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import duckdb
+
+from orchestrator.store.paths import parse_driver
+from orchestrator.store.schema import ROW_TYPES
+from orchestrator.store.seal import KEY, unseal_json
+from orchestrator.store.store import SweepStore
+from orchestrator.upkeep.findings import Findings, Problem, Remedy
+
+_Fields = dict[str, type | tuple[type, ...]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Kind:
+    """One kind of file: its name, what it holds, and what to say of a damaged one."""
+
+    name: re.Pattern[str]
+    fields: _Fields
+    what: str
+    lost: str
+    mend: str
+    remedy: Remedy
+
+
+_MARKS_AS_ENDED = "marks that driver as ended"
+_CLAIM = _Kind(
+    name=re.compile(r"\d{6,}\.json"),
+    fields={"host": str, "machine": str, "pid": int, "process": (str, type(None)), "claimed_at": str},
+    what="the claim of a driver",
+    lost="which process was that driver",
+    mend=_MARKS_AS_ENDED,
+    remedy=Remedy.CLAIM,
+)
+_KINDS = (
+    _CLAIM,
+    _Kind(
+        name=re.compile(r"\d{6,}\.beat\.json"),
+        fields={"at": str, "released": bool},
+        what="the heartbeat of a driver",
+        lost="when that driver was last alive",
+        mend=f"{_MARKS_AS_ENDED}; one that lives replaces it by itself",
+        remedy=Remedy.BEAT,
+    ),
+    _Kind(
+        name=re.compile(r"\d{6,}\.stop\.json"),
+        fields={"requested_at": str, "now": bool},
+        what="a request to stop",
+        lost="whether the sweep was to stop at once",
+        mend="moves it away; bocb stop asks again",
+        remedy=Remedy.MOVE,
+    ),
+)
+
+
+def check_drivers(sweep: SweepStore, connection: duckdb.DuckDBPyConnection) -> Findings:
+    """Checks every file of the drivers' folder, and that each driver that wrote a row has its claim.
+
+    Args:
+        sweep: The sweep.
+        connection: The database with its rows; see `look_at_table`.
+    """
+    found = Findings()
+    names = sweep.files.names(sweep.paths.drivers)
+    for name in names:
+        path = f"{sweep.paths.drivers}/{name}"
+        kind = next((kind for kind in _KINDS if kind.name.fullmatch(name)), None)
+        if kind is None:
+            found.notes.append(f"{path} is no file of the store's")
+            continue
+        found.files += 1
+        found.problems += _check(sweep, path, kind)
+    claims = {epoch for name in names if (epoch := parse_driver(name)) is not None}
+    newest = max(claims | _epochs_of_rows(connection), default=0)
+    for epoch in sorted(set(range(1, newest + 1)) - claims):
+        # A driver that claims the sweep after listing is no gap.
+        if not sweep.files.exists(sweep.paths.driver(epoch)):
+            why = "it is missing, so that its number could be given to another driver"
+            found.problems.append(_problem(sweep, sweep.paths.driver(epoch), _CLAIM, why))
+    return found
+
+
+def _epochs_of_rows(connection: duckdb.DuckDBPyConnection) -> set[int]:
+    epochs = " UNION ".join(f"SELECT driver_epoch FROM all_{row_type.TABLE}" for row_type in ROW_TYPES)  # noqa: S608
+    return {row[0] for row in connection.execute(epochs).fetchall()}
+
+
+def _check(sweep: SweepStore, path: str, kind: _Kind) -> list[Problem]:
+    try:
+        data = sweep.files.read(path)
+        _check_fields(unseal_json(data), kind.fields, is_sealed=f'"{KEY}"'.encode() in data)
+    except FileNotFoundError:
+        return []  # a claim that has gone is missed by its number
+    except ValueError as error:
+        return [_problem(sweep, path, kind, f"it is damaged: {error}")]
+    return []
+
+
+def _check_fields(content: dict[str, Any], fields: _Fields, *, is_sealed: bool) -> None:
+    for name, kind in fields.items():
+        if not isinstance(content.get(name), kind):
+            raise ValueError(f"its {name!r} is missing or of a wrong type")  # noqa: TRY004 - the content of a file
+        if name.endswith("at"):
+            datetime.fromisoformat(content[name])
+    if not is_sealed and set(content) != set(fields):
+        raise ValueError("its SHA-256 is gone")
+
+
+def _problem(sweep: SweepStore, path: str, kind: _Kind, why: str) -> Problem:
+    return Problem(
+        file=path,
+        problem=f"{kind.what}: {why}",
+        lost=kind.lost,
+        mend=f"bocb verify {sweep.name} --mend {kind.mend}",
+        remedy=kind.remedy,
+    )

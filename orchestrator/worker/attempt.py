@@ -1,0 +1,163 @@
+"""One attempt of a trial, inside a worker: restore, train epoch by epoch, measure, save. Knows nothing of Ray."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+import traceback
+from collections.abc import Sequence
+from dataclasses import replace
+
+from orchestrator.store.store import Store
+from orchestrator.worker.checkpoint_writer import CheckpointWriter
+from orchestrator.worker.checkpoints import Checkpoint, best_checkpoint
+from orchestrator.worker.messages import Ending, EndingKind, Report, Task
+from orchestrator.worker.output_log import OutputLog
+from search_spaces.errors import DataError
+from trainers.config import TrialConfig, config_digest
+from trainers.make import make_trainer
+from trainers.measurement import Measurement
+from trainers.memory import is_out_of_memory
+from trainers.trainer import Trainer
+
+STORE_PATIENCE_SECONDS = 900.0
+STORE_RETRY_SECONDS = 5.0
+
+
+class Attempt:
+    """A running attempt. `step` never raises: whatever goes wrong is in the report."""
+
+    def __init__(self, task: Task, node_id: str = "") -> None:
+        self.task = task
+        self._node_id = node_id
+        self._config = TrialConfig.from_json(task.config)
+        self._store = Store(task.store).sweep(task.sweep)
+        self._log = OutputLog(
+            self._store.files, self._store.paths.log(task.trial_id, task.driver_epoch, task.attempt)
+        )
+        self._checkpoints = CheckpointWriter(self._store, driver_epoch=task.driver_epoch, attempt=task.attempt)
+        self._trainer: Trainer | None = None
+        self._history: list[Measurement] = []
+        self._trouble: str | None = None
+        self._restored_epochs = 0
+        self._saved_at = time.monotonic()
+
+    def step(self) -> Report:
+        """Trains one epoch, after building or restoring the trial where that has not been done."""
+        with self._log.capturing():
+            report = self._guarded_step()
+        if report.ending is None:
+            return report
+        # A worker may wait long for its next attempt: this one's memory is not to be held meanwhile.
+        self._trainer = None
+        ending = replace(report.ending, log=self._log.text())
+        self._log.remove()
+        return replace(report, ending=ending)
+
+    def park(self) -> int:
+        """Saves the trial as it is now; returns the epochs that are saved."""
+        saved = max(self._checkpoints.wait(), self._restored_epochs)
+        if self._trainer is not None and len(self._history) > saved:
+            self._save(self._trainer)
+            saved = max(self._checkpoints.wait(), saved)
+        self._checkpoints.close()
+        return saved
+
+    def _guarded_step(self) -> Report:
+        try:
+            report = self._advance()
+            if report.ending is not None:
+                self._checkpoints.close()
+        # The one place where a worker's failure becomes a record: Tune would drop the worker otherwise, and the
+        # user's own code can raise anything.
+        except Exception as error:  # noqa: BLE001
+            return self._report((), _failure(error))
+        return report
+
+    def _advance(self) -> Report:
+        is_first = self._trainer is None
+        trainer = self._trainer or self._build()
+        # What was restored is reported before anything follows: the driver may want to stop the trial there.
+        is_restored = is_first and bool(self._history)
+        if not is_restored:
+            self._history.append(trainer.train_epoch())
+        ending = self._ending(trainer)
+        is_due = time.monotonic() - self._saved_at >= self.task.checkpoint_seconds
+        if (ending is None and is_due) or (ending is not None and self.task.keep_checkpoint):
+            self._save(trainer)
+        return self._report(self._history if is_first else self._history[-1:], ending)
+
+    def _build(self) -> Trainer:
+        """The trainer, gone on from the trial's best checkpoint where there is one."""
+        trainer = make_trainer(self._config)
+        saved = self._best_checkpoint()
+        if saved is not None:
+            try:
+                trainer.restore(saved.state)
+                self._history = list(saved.history)
+                self._restored_epochs = saved.epochs
+            except (ValueError, RuntimeError) as error:
+                # Other data, or another layout of the network's weights: the trial starts anew.
+                self._trouble = f"its checkpoint of epoch {saved.epochs} cannot be used: {error}"
+                trainer = make_trainer(self._config)
+        self._trainer = trainer
+        return trainer
+
+    def _best_checkpoint(self) -> Checkpoint | None:
+        """The trial's best checkpoint, waited for while the store is out of reach."""
+        deadline = time.monotonic() + STORE_PATIENCE_SECONDS
+        while True:
+            try:
+                return best_checkpoint(self._store, self.task.trial_id, config_digest(self._config))
+            except OSError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(STORE_RETRY_SECONDS)
+
+    def _ending(self, trainer: Trainer) -> Ending | None:
+        if not self._history[-1].is_finite:
+            return Ending(kind=EndingKind.NOT_FINITE, peak_memory=trainer.peak_memory())
+        if len(self._history) < self._config.epochs:
+            return None
+        return Ending(kind=EndingKind.FINISHED, test_top1=trainer.evaluate_test(), peak_memory=trainer.peak_memory())
+
+    def _save(self, trainer: Trainer) -> None:
+        """Copies the trial's state and has it written while training goes on."""
+        state, history = trainer.snapshot(), tuple(self._history)
+
+        def make() -> Checkpoint:
+            self._log.publish()
+            return Checkpoint(
+                trial_id=self.task.trial_id,
+                config_sha256=config_digest(self._config),
+                history=history,
+                state=state(),
+            )
+
+        self._checkpoints.save(make)
+        self._saved_at = time.monotonic()
+
+    def _report(self, measurements: Sequence[Measurement], ending: Ending | None) -> Report:
+        return Report(
+            trial_id=self.task.trial_id,
+            attempt=self.task.attempt,
+            measurements=tuple(measurements),
+            node=socket.gethostname(),
+            node_id=self._node_id,
+            pid=os.getpid(),
+            resolved=self._trainer.resolved if self._trainer else None,
+            restored_epochs=self._restored_epochs,
+            ending=ending,
+            trouble=self._checkpoints.trouble or self._trouble,
+        )
+
+
+def _failure(error: Exception) -> Ending:
+    """What was raised, and what kind of failure that is."""
+    kind = EndingKind.RAISED
+    if is_out_of_memory(error):
+        kind = EndingKind.OUT_OF_MEMORY
+    elif isinstance(error, DataError):
+        kind = EndingKind.BAD_DATA
+    return Ending(kind=kind, exception=type(error).__name__, message=str(error), traceback=traceback.format_exc())
