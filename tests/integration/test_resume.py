@@ -161,7 +161,7 @@ def test_a_killed_worker_costs_no_trial(spec: Path, undisturbed: Path, tmp_path:
 def test_a_driver_that_was_paused_and_taken_over_stops_when_it_wakes(
     spec: Path, undisturbed: Path, tmp_path: Path
 ) -> None:
-    store, short = tmp_path / "store", {"BOCB_LEASE_SECONDS": "6"}
+    store, short = tmp_path / "store", {"BOCB_LEASE_SECONDS": "12"}
     with running(store, "run", str(spec), **short) as paused:
         wait_until(lambda: ended_trials(store) >= 3, "three trials")
         paused.send_signal(signal.SIGSTOP)
