@@ -1,4 +1,4 @@
-"""Where a store can lie: fixtures for tests of what must hold in all such places."""
+"""Where a store can lie, as fixtures; and how the suite is spread over two processes and tells how far it is."""
 
 from __future__ import annotations
 
@@ -8,6 +8,51 @@ from pathlib import Path
 import pytest
 
 from tests.object_store import FaultyStore, object_store_running
+
+INTEGRATION = Path(__file__).parent / "integration"
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests of one file stay in one process, and those that start Ray all in the same, one after another."""
+    for item in items:
+        group = "ray" if item.path.is_relative_to(INTEGRATION) else item.path.name
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
+class FileLines:
+    """Prints a line for every test file that has ended, so that one that hangs is seen."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+        self._now: dict[str, str] = {}
+        self._outcomes: dict[str, list[str]] = {}
+        self._seconds: dict[str, float] = {}
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        process = getattr(getattr(report, "node", None), "gateway", None)
+        name, file = getattr(process, "id", "main"), report.nodeid.partition("::")[0]
+        if self._now.get(name, file) != file:
+            self._tell(self._now[name])
+        self._now[name] = file
+        self._seconds[file] = self._seconds.get(file, 0.0) + report.duration
+        if report.when == "call" or report.outcome != "passed":
+            self._outcomes.setdefault(file, []).append(report.outcome)
+
+    def pytest_sessionfinish(self) -> None:
+        for file in self._now.values():
+            self._tell(file)
+
+    def _tell(self, file: str) -> None:
+        outcomes = self._outcomes.get(file, [])
+        counts = ", ".join(f"{outcomes.count(kind)} {kind}" for kind in dict.fromkeys(outcomes))
+        reporter = self._config.pluginmanager.get_plugin("terminalreporter")
+        reporter.write_line(f"\n{file}: {counts} in {self._seconds[file]:.0f} s")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput") and config.getoption("numprocesses", None):
+        config.pluginmanager.register(FileLines(config))
 
 
 @pytest.fixture(scope="session")

@@ -38,10 +38,6 @@ def raises_until_mended() -> Behaviour:
     return Behaviour(before_epoch=_raise_until_mended)
 
 
-def kills_its_worker_once() -> Behaviour:
-    return Behaviour(before_epoch=_kill_once)
-
-
 def hangs_once() -> Behaviour:
     return Behaviour(before_epoch=_hang_once)
 
@@ -85,10 +81,3 @@ def _talk(epoch: int) -> None:
 def _raise_until_mended(epoch: int) -> None:
     if epoch == 2 and not Path(os.environ["BOCB_TEST_FLAG"]).exists():
         raise RuntimeError("not mended yet")
-
-
-def _kill_once(epoch: int) -> None:
-    flag = Path(os.environ["BOCB_TEST_FLAG"])
-    if epoch == 3 and not flag.exists():
-        flag.touch()
-        os.kill(os.getpid(), signal.SIGKILL)

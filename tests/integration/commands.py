@@ -123,9 +123,3 @@ def wait_until(condition: Callable[[], bool], what: str, seconds: float = 90) ->
     while not condition():
         assert time.monotonic() < deadline, f"{what} took more than {seconds} s"
         time.sleep(0.1)
-
-
-def kill_a_worker(process: subprocess.Popen[str]) -> None:
-    """Kills one of the workers that train for a running command, as soon as there is one."""
-    wait_until(lambda: bool(workers_of(process)), "a worker")
-    workers_of(process)[0].kill()

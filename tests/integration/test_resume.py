@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from orchestrator.store.schema import AttemptRow, CurveRow, TrialRow
-from tests.integration.commands import bocb, kill_a_worker, recorded, rows, running, wait_until
+from tests.integration.commands import bocb, recorded, rows, running, wait_until
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(400)]
 
@@ -91,7 +91,7 @@ def test_a_second_run_does_nothing(spec: Path, undisturbed: Path) -> None:
 def test_kills_of_the_driver_change_no_number(spec: Path, undisturbed: Path, tmp_path: Path) -> None:
     store = tmp_path / "store"
     finished_before: dict[str, int] = {}
-    for moment in (2, 13):
+    for moment in (9,):
         with running(store, "run", str(spec)) as process:
             wait_until(lambda count=moment: ended_trials(store) >= count, f"trial {moment}")
             assert process.poll() is None, (tmp_path / "output.txt").read_text()
@@ -142,20 +142,6 @@ def test_stop_ends_a_run_that_can_be_resumed(spec: Path, tmp_path: Path) -> None
     assert 1 <= ended_trials(store) < TRIALS
     again = bocb(store, "stop", "killed")
     assert (again.returncode, again.stdout) == (2, "")
-
-
-def test_a_killed_worker_costs_no_trial(spec: Path, undisturbed: Path, tmp_path: Path) -> None:
-    store = tmp_path / "store"
-    with running(store, "run", str(spec)) as process:
-        for moment in (2, 6):
-            wait_until(lambda count=moment: ended_trials(store) >= count, f"trial {moment}")
-            kill_a_worker(process)
-        assert process.wait(timeout=120) == 0, (tmp_path / "output.txt").read_text()
-    assert results(store) == results(undisturbed)
-    assert curves(store) == curves(undisturbed)
-    lost = rows(store, "SELECT reason FROM attempts WHERE outcome = 'LOST'")
-    assert lost
-    assert {row["reason"] for row in lost} == {"worker died"}
 
 
 def test_a_driver_that_was_paused_and_taken_over_stops_when_it_wakes(
@@ -229,13 +215,3 @@ def test_a_trial_that_raises_fails_alone(run_one: Callable[..., tuple[int, Path]
     assert run_one("raises_until_mended", "resume", "one", "--retry", "error")[0] == 0
     after = rows(store, "SELECT state, attempt FROM trials ORDER BY ALL")
     assert [(row["state"], row["attempt"]) for row in after] == [("COMPLETE", 1)] * 2 + [("COMPLETE", 3)] * 2
-
-
-def test_a_trial_that_kills_its_worker_is_lost_and_tried_again(run_one: Callable[..., tuple[int, Path]]) -> None:
-    code, store = run_one("kills_its_worker_once")
-    assert code == 0
-    attempts = rows(store, "SELECT outcome, first_epoch FROM attempts WHERE attempt = 2 OR outcome = 'LOST'")
-    lost, complete = sorted(attempts, key=lambda row: str(row["outcome"]), reverse=True)
-    assert (lost["outcome"], lost["first_epoch"], complete["outcome"]) == ("LOST", 1, "COMPLETE")
-    # Killed in epoch 3; the checkpoint of epoch 2 may have been on its way.
-    assert complete["first_epoch"] in (2, 3)
