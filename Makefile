@@ -24,7 +24,7 @@ quickstart: $(VENV)/.installed
 	$(BOCB) report quickstart --output bocb-report.html
 
 test: $(VENV)/.installed
-	$(VENV)/bin/python -m pytest tests --numprocesses 2 --dist loadgroup
+	$(VENV)/bin/python -m pytest tests --numprocesses 2 --dist loadfile
 
 chaos: $(VENV)/.installed
 	BOCB_CHAOS=long $(VENV)/bin/python -m pytest -s tests/integration/test_chaos.py

@@ -1,4 +1,4 @@
-"""Where a store can lie, as fixtures; and how the suite is spread over two processes and tells how far it is."""
+"""Where a store can lie, as fixtures; and how the suite, spread over processes, tells how far it is."""
 
 from __future__ import annotations
 
@@ -8,16 +8,6 @@ from pathlib import Path
 import pytest
 
 from tests.object_store import FaultyStore, object_store_running
-
-INTEGRATION = Path(__file__).parent / "integration"
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests of one file stay in one process, and those that start Ray all in the same, one after another."""
-    for item in items:
-        group = "ray" if item.path.is_relative_to(INTEGRATION) else item.path.name
-        item.add_marker(pytest.mark.xdist_group(group))
 
 
 class FileLines:

@@ -100,7 +100,7 @@ def test_a_sweep_under_faults_equals_one_that_was_left_alone(tmp_path: Path, sma
     print(f"\nchaos, seed {SEED}: {len(run.injected)} faults injected ({', '.join(run.injected)}); {toll}")
     assert run.ended() == TRIALS
     assert (toll.trials_lost, toll.rows_lost, toll.rows_doubled, toll.numbers_changed) == (0, 0, 0, 0)
-    found = bocb(run.store, "verify", "chaos")
+    found = bocb(run.folder / "store", "verify", "chaos")
     assert found.returncode == 0, found.stdout + found.stderr
     assert not any(fault.startswith("(too late") for fault in run.injected)
     inside = [name for name in run.injected if "inside" in name or "while" in name]
