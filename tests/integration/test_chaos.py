@@ -105,7 +105,7 @@ def test_a_sweep_under_faults_equals_one_that_was_left_alone(tmp_path: Path, sma
     assert not any(fault.startswith("(too late") for fault in run.injected)
     inside = [name for name in run.injected if "inside" in name or "while" in name]
     assert run.killed >= len(inside) / 2, "processes were to be killed inside a file operation, and most were not"
-    assert not list((run.store / "chaos" / "checkpoints").glob("*")), "a checkpoint outlived its trial"
+    assert not list(Path(run.store, "chaos", "checkpoints").glob("*")), "a checkpoint outlived its trial"
 
 
 @pytest.mark.skipif(not IS_LONG, reason="some minutes: make chaos runs it")
