@@ -89,7 +89,7 @@ def _head(page_data: PageData, summary: SweepSummary) -> _Section:
     )
     html = (
         f"<header><h1>{escape(page_data.sweep)}</h1>"
-        '<p class="lead">Does this vision backbone depend on its optimizer? What this sweep has found so far.</p>'
+        '<p class="lead">Does this vision backbone depend on its optimizer? What this sweep has found.</p>'
         f"{_progress(summary)}</header>{notice}"
         f'<section aria-label="What was run"><dl class="facts">{facts}</dl></section>'
     )
