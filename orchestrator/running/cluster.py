@@ -81,9 +81,16 @@ def trial_resources(spec: Spec) -> TrialResources:
 
 
 def slots(resources: ResourcesSection, trial: TrialResources) -> int:
-    """How many trials the cluster has room for now; asked again while it grows and shrinks."""
+    """How many trials the cluster has room for now; asked again while it grows and shrinks.
+
+    Raises:
+        ClusterError: No node is left, not even the one that this process came in by.
+    """
     room = 0
-    for node in _nodes():
+    nodes = _nodes()
+    if not nodes:
+        raise ClusterError("the Ray cluster has lost all of its nodes; the same command continues the sweep")
+    for node in nodes:
         fitting = node.get("CPU", 0) // trial.cpus
         room += int(min(fitting, node.get("GPU", 0) / trial.gpus) if trial.gpus else fitting)
     return max(1, min(room, resources.max_concurrent or room))
