@@ -56,7 +56,7 @@ class Run:
 
     def environment(self) -> dict[str, str]:
         more = {"BOCB_TEST_FAULTS": str(self.hooks), "BOCB_TEST_FLAG": str(self.epochs), MARK: self.mark}
-        variables = environment(self.folder, BOCB_STORE=self.store, **more, **self.variables)
+        variables = environment(self.folder, **({"BOCB_STORE": self.store} | more | self.variables))
         variables["PYTHONPATH"] = f"{FAULT_HOOKS}:{variables['PYTHONPATH']}"
         return variables
 
