@@ -26,6 +26,14 @@ def counted_b() -> Behaviour:
     return Behaviour(epoch_seconds=0.15, before_epoch=_count)
 
 
+def counted_slow_a() -> Behaviour:
+    return Behaviour(epoch_seconds=0.8, before_epoch=_count)
+
+
+def counted_slow_b() -> Behaviour:
+    return Behaviour(epoch_seconds=0.8, before_epoch=_count)
+
+
 def sleepy() -> Behaviour:
     return Behaviour(epoch_seconds=0.8)
 

@@ -96,9 +96,9 @@ class Run:
     def is_running(self) -> bool:
         return self.driver is not None and self.driver.poll() is None
 
-    def ended(self) -> int:
-        """Trials that ended so far."""
-        return len(recorded(self.store, self.sweep, TrialRow))
+    def begun(self) -> int:
+        """Epochs that were begun so far, again and again where they were repeated."""
+        return self.epochs.stat().st_size if self.epochs.exists() else 0
 
 
 def kill_driver(run: Run) -> None:
@@ -200,11 +200,11 @@ def _some(run: Run, find: Callable[[subprocess.Popen[str]], list[psutil.Process]
     return []
 
 
-def run_under_faults(run: Run, faults: list[Callable[[Run], None]], trials: int) -> None:
-    """Runs a sweep to its end, with the faults spread evenly over the first four fifths of its trials."""
-    moments = [0.8 * (number + 1) * trials / (len(faults) + 1) for number in range(len(faults))]
+def run_under_faults(run: Run, faults: list[Callable[[Run], None]], epochs: int) -> None:
+    """Runs a sweep to its end, with the faults spread evenly over the first four fifths of its epochs."""
+    moments = [0.8 * (number + 1) * epochs / (len(faults) + 1) for number in range(len(faults))]
     run.hooks.mkdir(exist_ok=True)
-    deadline = time.monotonic() + 60 + 30 * len(faults) + 5 * trials
+    deadline = time.monotonic() + 60 + 30 * len(faults) + epochs
     waiting = list(zip(moments, faults, strict=True))
     while True:
         assert time.monotonic() < deadline, (run.folder / "output.txt").read_text()
@@ -212,7 +212,7 @@ def run_under_faults(run: Run, faults: list[Callable[[Run], None]], trials: int)
             if run.driver is not None and run.driver.returncode == 0:
                 break
             run.start()
-        if waiting and run.ended() >= waiting[0][0] and run.is_running:
+        if waiting and run.begun() >= waiting[0][0] and run.is_running:
             _, fault = waiting.pop(0)
             run.injected.append(fault.__name__)
             fault(run)
@@ -252,7 +252,7 @@ def toll_of(run: Run, undisturbed: str) -> Toll:
         rows_lost=len(expected_curves.keys() - curves.keys()),
         rows_doubled=doubled["n"],
         numbers_changed=len(dict(trials.items() ^ expected.items()) | dict(curves.items() ^ expected_curves.items())),
-        epochs_repeated=run.epochs.stat().st_size - len(expected_curves),
+        epochs_repeated=run.begun() - len(expected_curves),
     )
 
 

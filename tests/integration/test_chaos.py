@@ -16,8 +16,9 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.store.schema import TrialRow
 from tests.integration.chaos import FAULTS, Run, full_disk, kill_driver, run_under_faults, terminate_driver, toll_of
-from tests.integration.commands import bocb, end_marked
+from tests.integration.commands import bocb, end_marked, recorded
 from tests.integration.two_nodes import tell, two_nodes
 from tests.object_store import FaultyStore
 
@@ -35,7 +36,7 @@ optimizers = ["sgd", "adamw"]
 [data]
 name = "synthetic"
 [training]
-epochs = 5
+epochs = {epochs}
 [protocol.default]
 seeds = 1
 [protocol.design]
@@ -52,8 +53,9 @@ max_concurrent = 2
 """
 SHORT = {"backbones": '"tests.own_code:counted_a"', "points": 2, "tuned": 2, "seeds": 1}
 LONG = {"backbones": '"tests.own_code:counted_a", "tests.own_code:counted_b"', "points": 8, "tuned": 4, "seeds": 3}
-MIDDLE = {"backbones": '"tests.own_code:counted_a", "tests.own_code:counted_b"', "points": 4, "tuned": 2, "seeds": 1}
-MIDDLE_TRIALS = 32
+SLOW = {"backbones": '"tests.own_code:counted_slow_a", "tests.own_code:counted_slow_b"'}
+MIDDLE = SLOW | {"points": 4, "tuned": 2, "seeds": 1}
+EPOCHS, MIDDLE_TRIALS = 5, 32
 TRIALS, FAULT_COUNT = (64, 30) if IS_LONG else (12, 6)
 
 
@@ -82,7 +84,7 @@ def fault_list(count: int, *, may_fill: bool) -> list:
 
 
 def test_a_sweep_under_faults_equals_one_that_was_left_alone(tmp_path: Path, small_disk: Path) -> None:
-    spec = SPEC.format(**(LONG if IS_LONG else SHORT))
+    spec = SPEC.format(epochs=EPOCHS, **(LONG if IS_LONG else SHORT))
     calm = tmp_path / "calm"
     for folder in (calm, small_disk):
         folder.mkdir(exist_ok=True)
@@ -93,12 +95,12 @@ def test_a_sweep_under_faults_equals_one_that_was_left_alone(tmp_path: Path, sma
     run = Run(folder=small_disk, sweep="chaos", random=random.Random(SEED), mark=f"chaos-{os.getpid()}")
     faults = fault_list(FAULT_COUNT, may_fill=not (small_disk / "is-large").exists())
     try:
-        run_under_faults(run, faults, TRIALS)
+        run_under_faults(run, faults, TRIALS * EPOCHS)
     finally:
         end_marked(run.mark)
     toll = toll_of(run, str(calm / "store"))
     print(f"\nchaos, seed {SEED}: {len(run.injected)} faults injected ({', '.join(run.injected)}); {toll}")
-    assert run.ended() == TRIALS
+    assert len(recorded(run.store, run.sweep, TrialRow)) == TRIALS
     assert (toll.trials_lost, toll.rows_lost, toll.rows_doubled, toll.numbers_changed) == (0, 0, 0, 0)
     found = bocb(run.folder / "store", "verify", "chaos")
     assert found.returncode == 0, found.stdout + found.stderr
@@ -113,7 +115,7 @@ def test_a_cluster_that_loses_nodes_and_an_object_store_that_fails(tmp_path: Pat
     calm, folder, flag = tmp_path / "calm", tmp_path / "chaos", {"BOCB_TEST_FLAG": str(tmp_path / "chaos" / "epochs")}
     for place in (calm, folder):
         place.mkdir()
-        (place / "chaos.toml").write_text(SPEC.format(**MIDDLE))
+        (place / "chaos.toml").write_text(SPEC.format(epochs=EPOCHS, **MIDDLE))
     answer = bocb(calm / "store", "run", "chaos.toml", BOCB_TEST_FLAG=str(calm / "epochs"))
     assert answer.returncode == 0, answer.stdout + answer.stderr
     is_out = threading.Event()
@@ -150,11 +152,13 @@ def test_a_cluster_that_loses_nodes_and_an_object_store_that_fails(tmp_path: Pat
         )
         faults = [lose_a_node, outage_of_the_store, kill_driver, preempt_a_node, terminate_driver, lose_a_node]
         try:
-            run_under_faults(run, faults, MIDDLE_TRIALS)
+            run_under_faults(run, faults, MIDDLE_TRIALS * EPOCHS)
         finally:
             end_marked(run.mark)
         toll = toll_of(run, str(calm / "store"))
         injected = object_store.injected.total()
         print(f"\nchaos on a cluster, seed {SEED}: {', '.join(run.injected)}; {injected} failed requests; {toll}")
-    assert (toll.trials_lost, toll.rows_lost, toll.rows_doubled, toll.numbers_changed) == (0, 0, 0, 0)
+        assert (toll.trials_lost, toll.rows_lost, toll.rows_doubled, toll.numbers_changed) == (0, 0, 0, 0)
+        found = bocb(folder / "unused", "verify", "chaos", "--store", run.store, **object_store.variables)
+        assert found.returncode == 0, found.stdout + found.stderr
     assert not any(fault.startswith("(too late") for fault in run.injected)
