@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import time
 from pathlib import Path
 
@@ -46,6 +47,10 @@ def raises_until_mended() -> Behaviour:
     return Behaviour(before_epoch=_raise_until_mended)
 
 
+def exits() -> Behaviour:
+    return Behaviour(before_epoch=_exit)
+
+
 def hangs_once() -> Behaviour:
     return Behaviour(before_epoch=_hang_once)
 
@@ -62,6 +67,10 @@ def _count(epoch: int) -> None:
     """Leaves one byte for every epoch that any process begins to train."""
     with Path(os.environ["BOCB_TEST_FLAG"]).open("ab") as file:
         file.write(b".")
+
+
+def _exit(epoch: int) -> None:
+    sys.exit("this code thinks that it is a program")
 
 
 def _hang(epoch: int) -> None:

@@ -6,6 +6,15 @@ import sys
 
 import psutil
 
+OUT_OF_MEMORY = (
+    "can't allocate memory",
+    "not enough memory",
+    "out of memory",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "CUDNN_STATUS_ALLOC_FAILED",
+)
+"""What torch says where it has no class of its own for it: on the CPU, and in the libraries below CUDA."""
+
 
 def resident_memory() -> int:
     """Resident size of this process now, in bytes."""
@@ -17,5 +26,11 @@ def is_out_of_memory(error: BaseException) -> bool:
     torch = sys.modules.get("torch")
     if isinstance(error, MemoryError) or (torch is not None and isinstance(error, torch.OutOfMemoryError)):
         return True
-    # On the CPU torch has no class of its own for it.
-    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+    return isinstance(error, RuntimeError) and any(words in str(error) for words in OUT_OF_MEMORY)
+
+
+def release_cached_memory() -> None:
+    """Gives back what torch holds of a GPU without using it, so that others on the same GPU can have it."""
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_initialized():
+        torch.cuda.empty_cache()

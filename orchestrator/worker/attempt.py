@@ -18,7 +18,7 @@ from search_spaces.errors import DataError
 from trainers.config import TrialConfig, config_digest
 from trainers.make import make_trainer
 from trainers.measurement import Measurement
-from trainers.memory import is_out_of_memory
+from trainers.memory import is_out_of_memory, release_cached_memory
 from trainers.trainer import Trainer
 
 STORE_PATIENCE_SECONDS = 900.0
@@ -51,6 +51,7 @@ class Attempt:
             return report
         # A worker may wait long for its next attempt: this one's memory is not to be held meanwhile.
         self._trainer = None
+        release_cached_memory()
         ending = replace(report.ending, log=self._log.text())
         self._log.remove()
         return replace(report, ending=ending)
@@ -70,8 +71,8 @@ class Attempt:
             if report.ending is not None:
                 self._checkpoints.close()
         # The one place where a worker's failure becomes a record: Tune would drop the worker otherwise, and the
-        # user's own code can raise anything.
-        except Exception as error:  # noqa: BLE001
+        # user's own code can raise anything, and call sys.exit.
+        except (Exception, SystemExit) as error:  # noqa: BLE001
             return self._report((), _failure(error))
         return report
 
@@ -153,7 +154,7 @@ class Attempt:
         )
 
 
-def _failure(error: Exception) -> Ending:
+def _failure(error: BaseException) -> Ending:
     """What was raised, and what kind of failure that is."""
     kind = EndingKind.RAISED
     if is_out_of_memory(error):

@@ -48,10 +48,11 @@ def run_here(folder: Path, code: int) -> Path:
     return store
 
 
-def test_out_of_memory_trains_the_same_batch_in_smaller_pieces(tmp_path: Path) -> None:
+@pytest.mark.parametrize("backbone", ["hungry", "hungry_on_a_gpu"])
+def test_out_of_memory_trains_the_same_batch_in_smaller_pieces(tmp_path: Path, backbone: str) -> None:
     write_spec(
         tmp_path,
-        "tests.own_networks:hungry",
+        f"tests.own_networks:{backbone}",
         **{"data": 'name = "digits"', "training": "epochs = 1\nbatch_size = 128", "protocol.default": "seeds = 1"},
     )
     store = run_here(tmp_path, 0)
