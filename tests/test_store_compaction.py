@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from orchestrator.errors import StoreError, SupersededError
 from orchestrator.store import compacted_files, compaction
-from orchestrator.store.compaction import compact, compact_table, fold_table
+from orchestrator.store.compaction import compact, compact_table, delete_replaced, fold_table
 from orchestrator.store.lease import claim, now_with_zone
 from orchestrator.store.live import Manifest, read_live, table_files
 from orchestrator.store.local_files import LocalFiles
@@ -312,6 +312,19 @@ def interrupted_by(monkeypatch, kind, point, other):
         monkeypatch.setattr(kind, method, interrupting(getattr(kind, method)))
 
 
+def test_a_driver_that_was_taken_over_deletes_no_file_that_a_newer_one_is_about_to_list(sweep, monkeypatch):
+    """The older one is held up after its last look at the claims, and the newer one before its manifest."""
+    old = claim(sweep, now=lambda: now_with_zone() - timedelta(hours=1))
+    rows = write_part(sweep, 1, (1, 2))
+    fold_table(sweep, CurveRow, old)
+    rows += write_part(sweep, 1, (3,))
+    new = claim(sweep)
+    monkeypatch.setattr(old, "check", lambda: None)
+    interrupted_by(monkeypatch, type(sweep.files), "_manifest-", lambda: delete_replaced(sweep, CurveRow, old))
+    compact_table(sweep, CurveRow, new)
+    assert read_rows(sweep, CurveRow) == rows
+
+
 @pytest.mark.parametrize("point", ["compact-", "_manifest-"])
 def test_two_compactions_at_once_lose_nothing(sweep, monkeypatch, point):
     rows = [make_row(CurveRow, epoch=epoch) for epoch in range(1, 6)]
@@ -443,6 +456,9 @@ def test_a_torn_part_is_a_store_error_that_names_it(sweep):
         compact(sweep, lease)
     with pytest.raises(StoreError, match=r"part-000001-00000001\.parquet"):
         read_rows(sweep, CurveRow)
+    sweep.files.write(name, b"PAR1" + bytes(100) + (50).to_bytes(4, "little") + b"PAR1")  # ends well, means nothing
+    with claim(sweep) as lease, pytest.raises(StoreError, match=r"part-000001-00000001\.parquet"):
+        compact(sweep, lease)
 
 
 def test_manifests_read_back():

@@ -1,5 +1,6 @@
 import os
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -240,6 +241,15 @@ def test_a_store_without_permission_is_refused(tmp_path, monkeypatch):
     open_store(str(tmp_path))
     with pytest.raises(StoreError, match="cannot be written: Permission denied"):
         open_store(str(tmp_path), create=True)
+
+
+def test_two_that_open_a_new_store_at_once_do_not_disturb_each_other(tmp_path):
+    with ThreadPoolExecutor(4) as pool:
+        for number in range(50):
+            uri = str(tmp_path / f"new-{number}" / "deep" / "store")
+            opened = list(pool.map(lambda _, uri=uri: open_store(uri, create=True), range(4)))
+            assert len(opened) == 4
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_sweeps_are_the_folders_with_records(store_uri):

@@ -9,7 +9,7 @@ from datetime import timedelta
 
 import pytest
 
-from orchestrator.errors import BusyError, StoreError, SupersededError
+from orchestrator.errors import BusyError, StoreError, SupersededError, UsageError
 from orchestrator.store.lease import claim, driver_of, now_with_zone
 from orchestrator.store.seal import seal_json, unseal_json
 from orchestrator.store.store import open_store
@@ -205,7 +205,16 @@ def test_take_over_waits_for_the_heartbeat_to_expire(sweep):
     assert 0.5 < time.monotonic() - started < 10
 
 
-def test_a_damaged_claim_is_a_store_error(sweep):
-    sweep.files.write(sweep.paths.driver(1), b"{}")
-    with pytest.raises(StoreError, match=r"000001\.json is damaged"):
-        claim(sweep)
+def test_a_damaged_claim_or_heartbeat_is_a_store_error_that_names_it(sweep):
+    claim(sweep).beat()
+    for name, what in ((sweep.paths.beat(1), "heartbeat"), (sweep.paths.driver(1), "claim")):
+        sweep.files.write(name, b"{}")
+        with pytest.raises(StoreError, match=rf"{what} .*{name}, is damaged.*bocb verify s --mend"):
+            claim(sweep)
+
+
+def test_a_lease_time_that_is_no_time_is_refused(sweep, monkeypatch):
+    for value in ("soon", "0", "-3", "nan", ""):
+        monkeypatch.setenv("BOCB_LEASE_SECONDS", value)
+        with pytest.raises(UsageError, match=f"BOCB_LEASE_SECONDS is '{value}'"):
+            claim(sweep).start_heartbeat()

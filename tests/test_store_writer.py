@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from orchestrator.errors import StoreError, SupersededError
+from orchestrator.store import writer as writer_module
 from orchestrator.store.compaction import compact_table
 from orchestrator.store.lease import claim, now_with_zone
 from orchestrator.store.live import table_files
@@ -222,6 +223,29 @@ def test_close_says_how_many_rows_could_not_be_written(sweep, full_disk):
         writer.close(timeout=0.3)
     with pytest.raises(StoreError, match="closed"):
         writer.add(make_row(CurveRow))
+    for again in (writer.flush, writer.close):
+        with pytest.raises(StoreError, match="1 rows"):
+            again()
+
+
+def test_a_table_that_cannot_be_read_ends_the_writer_with_the_reason(sweep):
+    sweep.files.write(sweep.paths.manifest(CurveRow, 1), b"{}")
+    writer = TableWriter(sweep, claim(sweep), flush_seconds=0.01)
+    writer.add(make_row(CurveRow))
+    for act in (writer.flush, writer.check, lambda: writer.add(make_row(CurveRow, epoch=2)), writer.close):
+        with pytest.raises(StoreError, match=r"_manifest-000001\.json is damaged.*bocb verify s --mend"):
+            act()
+
+
+def test_a_writer_that_fails_for_a_reason_nobody_thought_of_says_which(sweep, monkeypatch):
+    monkeypatch.setattr(writer_module, "encode_part", lambda rows: 1 / 0)
+    writer = TableWriter(sweep, claim(sweep), flush_seconds=0.01)
+    writer.add(make_row(CurveRow))
+    with pytest.raises(StoreError, match="ZeroDivisionError: division by zero") as caught:
+        writer.flush()
+    assert isinstance(caught.value.__cause__, ZeroDivisionError)
+    with pytest.raises(StoreError, match="division by zero"):
+        writer.close()
 
 
 def test_a_part_that_appeared_although_writing_it_failed_is_not_written_over(sweep, monkeypatch):

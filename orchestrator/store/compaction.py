@@ -1,8 +1,9 @@
 """Many small parts into few sorted files with one row per key, safe to kill at any instant.
 
 New files are written first; then a manifest is created that makes them count and the old ones not, in one step; only
-then the old ones are deleted. Deleting goes by the listing taken before the manifest, and no name in it is ever used
-again, so that even a superseded driver that wakes up in the middle can delete nothing that counts.
+then the old ones are deleted. Deleting goes by one manifest and by the listing it came with: what is in there was
+replaced or has a name that can never count any more, so that even a superseded driver that wakes up in the middle
+deletes nothing that counts.
 
 Two forms: `compact_table`, for a table at rest, leaves as few files as there can be; `fold_table`, beside a running
 sweep, rewrites only what keeps files few and keys single.
@@ -43,22 +44,6 @@ class CompactionSummary:
     bytes_after: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Size:
-    """How much a set of files holds."""
-
-    rows_of: Mapping[str, int]
-    bytes: int
-
-    @property
-    def files(self) -> int:
-        return len(self.rows_of)
-
-    @property
-    def rows(self) -> int:
-        return sum(self.rows_of.values())
-
-
 Choice = Callable[[TableFiles, Mapping[str, int]], list[str]]
 """Which compacted files a compaction merges, given the files and how many rows each of them holds."""
 
@@ -83,10 +68,21 @@ def compact_table(sweep: SweepStore, row_type: type[Row], lease: Lease) -> Compa
         StoreError: The table cannot be read, or a newer bocb has written to it.
         SupersededError: A newer driver has claimed the sweep.
     """
-    return _compact(sweep, row_type, lease, _merge_all, keep_replaced=False)
+    files_before, rows_before, bytes_before = _measure(sweep, row_type)
+    _compact(sweep, row_type, lease, _merge_all, keep_replaced=False)
+    files_after, rows_after, bytes_after = _measure(sweep, row_type)
+    return CompactionSummary(
+        table=row_type.TABLE,
+        files_before=files_before,
+        files_after=files_after,
+        rows_before=rows_before,
+        rows_after=rows_after,
+        bytes_before=bytes_before,
+        bytes_after=bytes_after,
+    )
 
 
-def fold_table(sweep: SweepStore, row_type: type[Row], lease: Lease) -> CompactionSummary:
+def fold_table(sweep: SweepStore, row_type: type[Row], lease: Lease) -> None:
     """Moves the parts of one table into compacted files while a sweep runs, at a cost that does not grow with it.
 
     What it replaces stays until the next fold, or `delete_replaced`, for the readers that are at it.
@@ -95,7 +91,7 @@ def fold_table(sweep: SweepStore, row_type: type[Row], lease: Lease) -> Compacti
         StoreError: The table cannot be read, or a newer bocb has written to it.
         SupersededError: A newer driver has claimed the sweep.
     """
-    return _compact(sweep, row_type, lease, _merge_tiers, keep_replaced=True)
+    _compact(sweep, row_type, lease, _merge_tiers, keep_replaced=True)
 
 
 def delete_replaced(sweep: SweepStore, row_type: type[Row], lease: Lease) -> None:
@@ -113,8 +109,8 @@ def delete_replaced(sweep: SweepStore, row_type: type[Row], lease: Lease) -> Non
 def _merge_all(files: TableFiles, rows: Mapping[str, int]) -> list[str]:
     """Nothing, where the table has no parts and no more files than its rows fill."""
     total = sum(rows[name] for name in files.compacted)
-    settled = not files.foldable() and len(files.compacted) <= max(1, math.ceil(total / ROWS_PER_FILE))
-    return [] if settled else list(files.compacted)
+    needed = max(1, math.ceil(total / ROWS_PER_FILE))
+    return list(files.compacted) if files.foldable() or len(files.compacted) > needed else []
 
 
 def _merge_tiers(files: TableFiles, rows: Mapping[str, int]) -> list[str]:
@@ -123,11 +119,9 @@ def _merge_tiers(files: TableFiles, rows: Mapping[str, int]) -> list[str]:
     return files_to_merge(compacted, new_rows, limit=ROWS_PER_FILE) if new_rows else []
 
 
-def _compact(
-    sweep: SweepStore, row_type: type[Row], lease: Lease, choose: Choice, *, keep_replaced: bool
-) -> CompactionSummary:
-    def once(files: TableFiles) -> CompactionSummary:
-        return _compact_files(sweep, row_type, lease, files, choose, keep_replaced=keep_replaced)
+def _compact(sweep: SweepStore, row_type: type[Row], lease: Lease, choose: Choice, *, keep_replaced: bool) -> None:
+    def once(files: TableFiles) -> None:
+        _compact_files(sweep, row_type, lease, files, choose, keep_replaced=keep_replaced)
 
     for _ in range(RETRIES):
         lease.check()
@@ -140,12 +134,12 @@ def _compact(
 
 def _compact_files(
     sweep: SweepStore, row_type: type[Row], lease: Lease, files: TableFiles, choose: Choice, *, keep_replaced: bool
-) -> CompactionSummary:
-    before = _measure(sweep, row_type, files.live)
-    foldable, merged = files.foldable(), choose(files, before.rows_of)
+) -> None:
+    rows = {name: _rows_in(sweep, row_type, name) for name in files.live}
+    foldable, merged = files.foldable(), choose(files, rows)
     if not foldable and not merged and not _orphans(files):
         _delete_replaced(sweep, row_type, files, files.manifest)
-        return _summary(row_type, before, before)
+        return
     generation = files.last_compaction() + 1
     written = list(files.compacted)
     if foldable or merged:
@@ -158,31 +152,37 @@ def _compact_files(
     )
     lease.check()
     sweep.files.create(sweep.paths.manifest(row_type, manifest.generation), manifest.to_json())
-    after = _measure(sweep, row_type, TableFiles(names=files.names, manifest=manifest).live)
     _delete_replaced(sweep, row_type, files, manifest, keep=files.live if keep_replaced else ())
-    return _summary(row_type, before, after)
 
 
-def _measure(sweep: SweepStore, row_type: type[Row], names: tuple[str, ...]) -> _Size:
-    """Also refuses files whose columns this version does not know: compacting would lose them."""
-    rows: dict[str, int] = {}
-    size = 0
-    for name in names:
-        path = sweep.paths.in_table(row_type, name)
+def _rows_in(sweep: SweepStore, row_type: type[Row], name: str) -> int:
+    """Rows of a Parquet file; refuses one whose columns this version does not know: compacting would lose them."""
+    path = sweep.paths.in_table(row_type, name)
+    try:
         with sweep.files.open(path) as file:
-            try:
-                metadata = pq.read_metadata(file)
-            except pa.ArrowInvalid as error:
-                raise StoreError(f"{sweep.files.location(path)} is not a readable Parquet file: {error}") from error
-        version = int((metadata.metadata or {}).get(b"bocb.schema_version", b"1"))
-        if version > SCHEMA_VERSION:
-            raise StoreError(
-                f"table {row_type.TABLE} of sweep {sweep.name!r} was written by a newer bocb (schema {version}, this "
-                f"one knows {SCHEMA_VERSION}); compact it with that version"
-            )
-        rows[name] = metadata.num_rows
-        size += sweep.files.size(path)
-    return _Size(rows_of=rows, bytes=size)
+            metadata = pq.read_metadata(file)
+    except FileNotFoundError:
+        raise
+    except (OSError, pa.ArrowInvalid) as error:  # Arrow has an OSError for some damages
+        raise StoreError(f"{sweep.files.location(path)} cannot be read as Parquet: {error}") from error
+    version = int((metadata.metadata or {}).get(b"bocb.schema_version", b"1"))
+    if version > SCHEMA_VERSION:
+        raise StoreError(
+            f"table {row_type.TABLE} of sweep {sweep.name!r} was written by a newer bocb (schema {version}, this one "
+            f"knows {SCHEMA_VERSION}); compact it with that version"
+        )
+    return int(metadata.num_rows)
+
+
+def _measure(sweep: SweepStore, row_type: type[Row]) -> tuple[int, int, int]:
+    """How many files of a table count, and their rows and bytes."""
+
+    def measure(files: TableFiles) -> tuple[int, int, int]:
+        paths = [sweep.paths.in_table(row_type, name) for name in files.live]
+        rows = sum(_rows_in(sweep, row_type, name) for name in files.live)
+        return len(paths), rows, sum(map(sweep.files.size, paths))
+
+    return read_live(sweep, row_type, measure)
 
 
 def _orphans(files: TableFiles) -> list[str]:
@@ -196,21 +196,10 @@ def _delete_replaced(
     for name in files.names:
         if name in keep:
             continue
-        part, generation = parse_part(name), parse_manifest(name)
+        part, manifest_of, compaction = parse_part(name), parse_manifest(name), parse_compacted(name)
         covered = part is not None and manifest.covers(part)
-        older = generation is not None and generation < manifest.generation
-        replaced = parse_compacted(name) is not None and name not in manifest.files
-        if covered or older or replaced:
+        older = manifest_of is not None and manifest_of < manifest.generation
+        # One of a later compaction may be another driver's, written and about to be listed.
+        is_past = compaction is not None and compaction <= manifest.last_compaction
+        if covered or older or (is_past and name not in manifest.files):
             sweep.files.delete(sweep.paths.in_table(row_type, name))
-
-
-def _summary(row_type: type[Row], before: _Size, after: _Size) -> CompactionSummary:
-    return CompactionSummary(
-        table=row_type.TABLE,
-        files_before=before.files,
-        files_after=after.files,
-        rows_before=before.rows,
-        rows_after=after.rows,
-        bytes_before=before.bytes,
-        bytes_after=after.bytes,
-    )

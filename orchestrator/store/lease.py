@@ -8,6 +8,7 @@ only decides how soon another may take over: should clocks disagree, the numbers
 from __future__ import annotations
 
 import logging
+import math
 import os
 import socket
 import threading
@@ -20,14 +21,14 @@ from types import TracebackType
 
 import psutil
 
-from orchestrator.errors import BusyError, StoreError, SupersededError
+from orchestrator.errors import BusyError, StoreError, SupersededError, UsageError
 from orchestrator.store.files import store_errors
 from orchestrator.store.paths import parse_driver
 from orchestrator.store.seal import seal_json, unseal_json
 from orchestrator.store.store import SweepStore
 
-EXPIRY_SECONDS = float(os.environ.get("BOCB_LEASE_SECONDS", "60"))
-"""A driver that shows no sign of life for so long may be taken over. All drivers of a store must agree on it."""
+EXPIRY_SECONDS = 60.0
+BEATS_PER_EXPIRY = 6
 
 _log = logging.getLogger(__name__)
 
@@ -35,6 +36,31 @@ _log = logging.getLogger(__name__)
 def now_with_zone() -> datetime:
     """The time, with its zone."""
     return datetime.now(UTC)
+
+
+def expiry_seconds() -> float:
+    """How long a driver may show no sign of life until it may be taken over: BOCB_LEASE_SECONDS, else 60.
+
+    All drivers of a store must agree on it.
+
+    Raises:
+        UsageError: The variable holds no number of seconds.
+    """
+    given = os.environ.get("BOCB_LEASE_SECONDS")
+    if given is None:
+        return EXPIRY_SECONDS
+    try:
+        seconds = float(given)
+    except ValueError:
+        seconds = math.nan
+    if not 0 < seconds < math.inf:
+        raise UsageError(f"BOCB_LEASE_SECONDS is {given!r}; give a number of seconds above 0")
+    return seconds
+
+
+def beat_seconds() -> float:
+    """How often a driver that lives writes its heartbeat."""
+    return expiry_seconds() / BEATS_PER_EXPIRY
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,8 +110,9 @@ class Lease:
         """Shows that this driver lives."""
         self._write_beat(released=False)
 
-    def start_heartbeat(self, seconds: float = EXPIRY_SECONDS / 6) -> None:
-        """Beats every `seconds` from a thread of its own, until `release`."""
+    def start_heartbeat(self, seconds: float | None = None) -> None:
+        """Beats every `seconds` (by default `beat_seconds`) from a thread of its own, until `release`."""
+        seconds = beat_seconds() if seconds is None else seconds
         if self._thread is None:
             self._thread = threading.Thread(target=self._keep_beating, args=(seconds,), name="heartbeat", daemon=True)
             self._thread.start()
@@ -191,11 +218,13 @@ def _claim_once(sweep: SweepStore, now: Callable[[], datetime]) -> Lease:
 
 
 def _read_driver(sweep: SweepStore, epoch: int, now: datetime) -> DriverInfo:
+    what, name = "claim", sweep.paths.driver(epoch)
     try:
-        claimed = unseal_json(sweep.files.read(sweep.paths.driver(epoch)))
+        claimed = unseal_json(sweep.files.read(name))
         beat = {"at": claimed["claimed_at"], "released": False}
         if sweep.files.exists(sweep.paths.beat(epoch)):
-            beat = unseal_json(sweep.files.read(sweep.paths.beat(epoch)))
+            what, name = "heartbeat", sweep.paths.beat(epoch)
+            beat = unseal_json(sweep.files.read(name))
         age = max(0.0, (now - datetime.fromisoformat(beat["at"])).total_seconds())
         here = claimed["host"] == socket.gethostname() and claimed["machine"] == _machine()
         gone = here and _process(claimed["pid"]) != claimed["process"]
@@ -203,13 +232,15 @@ def _read_driver(sweep: SweepStore, epoch: int, now: datetime) -> DriverInfo:
             driver_epoch=epoch,
             host=claimed["host"],
             pid=claimed["pid"],
-            alive=not beat["released"] and age < EXPIRY_SECONDS and not gone,
+            alive=not beat["released"] and age < expiry_seconds() and not gone,
             released=beat["released"],
             heartbeat_age=age,
         )
     except (ValueError, KeyError, TypeError) as error:
-        name = sweep.files.location(sweep.paths.driver(epoch))
-        raise StoreError(f"the driver's claim {name} is damaged ({error}); remove it if no driver runs") from error
+        raise StoreError(
+            f"the {what} of a driver, {sweep.files.location(name)}, is damaged ({error}); 'bocb verify {sweep.name} "
+            "--mend' mends it if no driver runs"
+        ) from error
 
 
 def _machine() -> str:

@@ -181,4 +181,6 @@ def _parse(sweep: SweepStore, row_type: type[Row], generation: int, data: bytes)
         return Manifest.from_json(generation, data)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         name = sweep.files.location(sweep.paths.manifest(row_type, generation))
-        raise StoreError(f"the manifest {name} is damaged ({error}); restore it from a backup") from error
+        raise StoreError(
+            f"the manifest {name} is damaged ({error}); bocb verify {sweep.name} --mend makes it anew"
+        ) from error

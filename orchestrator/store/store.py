@@ -97,23 +97,17 @@ def _open_folder(given: str, *, create: bool) -> Store:
     try:
         if path.exists() and not path.is_dir():
             raise StoreError(f"the store {given!r} is a file; give a folder")
-        if create and not path.exists():
-            _try_to_make(path)
+        # A store that is to be made needs the nearest folder that is there: nothing is made until it is needed.
+        folder = next(place for place in (path, *path.parents) if place.exists()) if create else path
+        if create and not folder.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
         wanted = os.R_OK | os.X_OK | (os.W_OK if create else 0)
-        if path.exists() and not os.access(path, wanted):
+        if folder.exists() and not os.access(folder, wanted):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
     except OSError as error:
         verb = "written" if create else "read"
         raise StoreError(f"the store {given!r} cannot be {verb}: {describe(error)}") from error
     return Store(str(path))
-
-
-def _try_to_make(path: Path) -> None:
-    """Makes a folder and those above it, and removes them again."""
-    missing = [folder for folder in (path, *path.parents) if not folder.exists()]
-    path.mkdir(parents=True)
-    for folder in missing:
-        folder.rmdir()
 
 
 def _open_object_store(given: str, *, create: bool) -> Store:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import TracebackType
 
-from orchestrator.errors import StoreError, SupersededError
+from orchestrator.errors import BocbError, StoreError, SupersededError
 from orchestrator.store.compaction import delete_replaced, fold_table
 from orchestrator.store.files import describe
 from orchestrator.store.lease import Lease
@@ -43,7 +43,8 @@ class TableWriter:
     """Writes a sweep's rows, in the order they were added, one immutable part per table and flush.
 
     Rows are never dropped: while the store cannot be written they wait in memory, `trouble` says so, and writing is
-    tried again and again. Once a newer driver has claimed the sweep, every method raises `SupersededError`.
+    tried again and again. Once a newer driver has claimed the sweep, or the writer has failed for good, every method
+    that hands over rows or waits for them raises.
     """
 
     def __init__(
@@ -55,12 +56,12 @@ class TableWriter:
         self._compact_after = compact_after
         self._tables = {row_type: _Table(row_type) for row_type in WRITE_ORDER}
         self._added = 0
-        self._settled = 0
+        self._durable_ticket = 0
         self._changed = threading.Condition()
         self._urgent = False
         self._closing = False
         self._abandoned = False
-        self._superseded: str | None = None
+        self._failure: BocbError | None = None
         self._trouble: str | None = None
         self._compactor: threading.Thread | None = None
         self._thread = threading.Thread(target=self._run, name="table-writer", daemon=True)
@@ -87,7 +88,7 @@ class TableWriter:
 
         Raises:
             SupersededError: A newer driver has claimed the sweep.
-            StoreError: The row can never be stored, or the writer is closed.
+            StoreError: The row can never be stored, or the writer is closed or has failed.
         """
         check_row(row)
         if (row.sweep, row.driver_epoch) != (self._sweep.name, self._lease.driver_epoch):
@@ -96,7 +97,7 @@ class TableWriter:
                 f"{self._sweep.name!r} and driver {self._lease.driver_epoch}"
             )
         with self._changed:
-            self._raise_if_dead()
+            self._raise_failure()
             if self._closing:
                 raise StoreError(f"the writer of sweep {self._sweep.name!r} is closed")
             table = self._tables[type(row)]
@@ -107,7 +108,7 @@ class TableWriter:
 
     def is_durable(self, ticket: int) -> bool:
         """Whether the row of that ticket, and every row added before it, would survive a power cut."""
-        return self._settled >= ticket
+        return self._durable_ticket >= ticket
 
     def check(self) -> None:
         """Raises what `add` would raise, so that a driver without news also hears of it.
@@ -117,25 +118,25 @@ class TableWriter:
             StoreError: The writer has failed.
         """
         with self._changed:
-            self._raise_if_dead()
+            self._raise_failure()
 
     def flush(self, timeout: float | None = None) -> None:
         """Returns when every row added before is durable.
 
         Raises:
             SupersededError: A newer driver has claimed the sweep.
-            StoreError: `timeout` seconds have passed.
+            StoreError: `timeout` seconds have passed, or the writer has failed or was closed before.
         """
         with self._changed:
             wanted = {row_type: table.added for row_type, table in self._tables.items()}
             self._wait(lambda: all(self._tables[kind].durable >= count for kind, count in wanted.items()), timeout)
 
     def close(self, timeout: float | None = 60.0) -> None:
-        """Writes what is pending and ends the threads. Closing twice is allowed.
+        """Writes what is pending and ends the threads, which write nothing more after an error. May be called again.
 
         Raises:
             SupersededError: A newer driver has claimed the sweep.
-            StoreError: Rows could not be written within `timeout` seconds.
+            StoreError: The writer has failed, or rows could not be written within `timeout` seconds.
         """
         deadline = None if timeout is None else time.monotonic() + timeout
         with self._changed:
@@ -155,22 +156,19 @@ class TableWriter:
         """With the lock held: waits for `done`, and asks the thread to hurry."""
         self._urgent = True
         self._changed.notify_all()
-        finished = self._changed.wait_for(lambda: done() or self._dead(), timeout)
+        self._changed.wait_for(lambda: done() or self._failure is not None or self._abandoned, timeout)
         if done():
             return
-        self._raise_if_dead()
-        if not finished:
-            why = self._trouble or f"the store did not take them within {timeout:g} s"
-            raise StoreError(f"{self._pending()} rows of sweep {self._sweep.name!r} are not written: {why}")
+        self._raise_failure()
+        late = "the writer is closed" if self._abandoned else f"the store did not take them within {timeout:g} s"
+        raise StoreError(
+            f"{self._pending()} rows of sweep {self._sweep.name!r} are not written: {self._trouble or late}"
+        )
 
-    def _dead(self) -> bool:
-        return self._superseded is not None or not self._thread.is_alive()
-
-    def _raise_if_dead(self) -> None:
-        if self._superseded is not None:
-            raise SupersededError(self._superseded)
-        if not self._thread.is_alive() and not self._abandoned:
-            raise StoreError(f"the writer of sweep {self._sweep.name!r} has failed; its traceback is in the log")
+    def _raise_failure(self) -> None:
+        if self._failure is not None:
+            # Made anew each time: an exception that is raised again gathers the tracebacks of all its raisings.
+            raise type(self._failure)(str(self._failure)) from self._failure.__cause__
 
     def _pending(self) -> int:
         return sum(len(table.pending) for table in self._tables.values())
@@ -178,11 +176,16 @@ class TableWriter:
     def _run(self) -> None:
         try:
             self._write_until_closed()
-        except SupersededError as error:
-            self._superseded = str(error)
-        finally:
-            with self._changed:
-                self._changed.notify_all()
+        except BocbError as error:
+            self._failure = error
+        # Whoever waits for rows has to hear of it, whatever it is.
+        except Exception as error:  # noqa: BLE001
+            self._failure = StoreError(
+                f"the writer of sweep {self._sweep.name!r} has failed: {type(error).__name__}: {error}"
+            )
+            self._failure.__cause__ = error
+        with self._changed:
+            self._changed.notify_all()
 
     def _write_until_closed(self) -> None:
         delay = self._flush_seconds
@@ -212,7 +215,7 @@ class TableWriter:
             ticket = self._added
         for row_type, table in self._tables.items():
             self._write(table, due[row_type])
-        self._settled = ticket
+        self._durable_ticket = ticket
 
     def _write(self, table: _Table, rows: list[Row]) -> None:
         if not rows:
