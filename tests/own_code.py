@@ -19,20 +19,16 @@ def slow_b() -> Behaviour:
     return Behaviour(epoch_seconds=0.15)
 
 
-def counted_a() -> Behaviour:
-    return Behaviour(epoch_seconds=0.15, before_epoch=_count)
-
-
-def counted_b() -> Behaviour:
+def counted() -> Behaviour:
     return Behaviour(epoch_seconds=0.15, before_epoch=_count)
 
 
 def counted_slow_a() -> Behaviour:
-    return Behaviour(epoch_seconds=0.8, before_epoch=_count)
+    return Behaviour(epoch_seconds=0.5, before_epoch=_count)
 
 
 def counted_slow_b() -> Behaviour:
-    return Behaviour(epoch_seconds=0.8, before_epoch=_count)
+    return Behaviour(epoch_seconds=0.5, before_epoch=_count)
 
 
 def sleepy() -> Behaviour:

@@ -51,9 +51,9 @@ interval_seconds = 0
 [resources]
 max_concurrent = 2
 """
-SHORT = {"backbones": '"tests.own_code:counted_a"', "points": 2, "tuned": 2, "seeds": 1}
-LONG = {"backbones": '"tests.own_code:counted_a", "tests.own_code:counted_b"', "points": 8, "tuned": 4, "seeds": 3}
+SHORT = {"backbones": '"tests.own_code:counted"', "points": 2, "tuned": 2, "seeds": 1}
 SLOW = {"backbones": '"tests.own_code:counted_slow_a", "tests.own_code:counted_slow_b"'}
+LONG = SLOW | {"points": 8, "tuned": 4, "seeds": 3}
 MIDDLE = SLOW | {"points": 4, "tuned": 2, "seeds": 1}
 EPOCHS, MIDDLE_TRIALS = 5, 32
 TRIALS, FAULT_COUNT = (64, 30) if IS_LONG else (12, 6)
@@ -92,7 +92,14 @@ def test_a_sweep_under_faults_equals_one_that_was_left_alone(tmp_path: Path, sma
     answer = bocb(calm / "store", "run", "chaos.toml", BOCB_TEST_FLAG=str(calm / "epochs"))
     assert answer.returncode == 0, answer.stdout + answer.stderr
 
-    run = Run(folder=small_disk, sweep="chaos", random=random.Random(SEED), mark=f"chaos-{os.getpid()}")
+    run = Run(
+        folder=small_disk,
+        sweep="chaos",
+        random=random.Random(SEED),
+        mark=f"chaos-{os.getpid()}",
+        # Heartbeats every two seconds, so that a kill inside one need not wait long.
+        variables={"BOCB_LEASE_SECONDS": "12"},
+    )
     faults = fault_list(FAULT_COUNT, may_fill=not (small_disk / "is-large").exists())
     try:
         run_under_faults(run, faults, TRIALS * EPOCHS)
