@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from orchestrator.errors import StoreError, SupersededError
 from orchestrator.store import compacted_files, compaction
-from orchestrator.store.compaction import compact, compact_table, delete_replaced, fold_table
+from orchestrator.store.compaction import compact, compact_table, fold, fold_table
 from orchestrator.store.lease import claim, now_with_zone
 from orchestrator.store.live import Manifest, read_live, table_files
 from orchestrator.store.local_files import LocalFiles
@@ -320,7 +320,7 @@ def test_a_driver_that_was_taken_over_deletes_no_file_that_a_newer_one_is_about_
     rows += write_part(sweep, 1, (3,))
     new = claim(sweep)
     monkeypatch.setattr(old, "check", lambda: None)
-    interrupted_by(monkeypatch, type(sweep.files), "_manifest-", lambda: delete_replaced(sweep, CurveRow, old))
+    interrupted_by(monkeypatch, type(sweep.files), "_manifest-", lambda: fold(sweep, old))
     compact_table(sweep, CurveRow, new)
     assert read_rows(sweep, CurveRow) == rows
 
@@ -581,6 +581,19 @@ def test_a_file_whose_keys_are_all_replaced_is_not_kept(sweep):
         fold_table(sweep, CurveRow, lease)
     assert table_files(sweep, CurveRow).live == ("compact-000002-000.parquet",)
     assert read_rows(sweep, CurveRow) == newer
+
+
+def test_a_sweep_at_rest_has_one_row_per_key_for_every_reader(sweep):
+    rows = []
+    with claim(sweep) as lease:
+        for epochs in ((1, 2), (2, 3), (3, 4)):
+            rows += write_part(sweep, 1, epochs)
+            fold_table(sweep, CurveRow, lease)
+        rows += write_part(sweep, 2, (1, 5))
+        fold(sweep, lease)
+    found = [key[2] for name in names(sweep) if name.endswith(".parquet") for key in keys_of(sweep, CurveRow, name)]
+    assert sorted(found) == [1, 2, 3, 4, 5]
+    assert read_rows(sweep, CurveRow) == newest(rows)
 
 
 def test_what_a_fold_replaces_stays_until_the_next_one_for_readers_that_are_at_it(sweep):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import shutil
 import signal
@@ -19,7 +20,7 @@ from typing import TYPE_CHECKING
 import psutil
 
 from orchestrator.clock import utc_now
-from orchestrator.errors import ClusterError, Exit, StoppedError
+from orchestrator.errors import ClusterError, Exit, StoppedError, StoreError
 from orchestrator.planning.checkpoint_budget import check_budget
 from orchestrator.planning.plan import Plan
 from orchestrator.planning.spec import spec_from_record
@@ -32,6 +33,7 @@ from orchestrator.running.progress import Progress
 from orchestrator.running.ray_environment import prepare
 from orchestrator.running.stop_request import StopRequest, stop_requested
 from orchestrator.running.work_queue import WorkQueue
+from orchestrator.store.compaction import fold
 from orchestrator.store.lease import Lease, check_free, claim
 from orchestrator.store.schema import Row, SweepRow
 from orchestrator.store.store import Store, SweepStore
@@ -48,6 +50,8 @@ STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 SCRATCH_PREFIX = "bocb-tune-"
 STALE_SECONDS = 3600.0
 """Age from which a temporary file was left by something that was killed."""
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,7 +156,16 @@ def _run_claimed(
         progress.finish(driver)
         if driver.queue.counts[State.FAIL]:
             progress.say(f"{plan.spec.sweep.name}{_failures(plan, driver.queue)}")
-        return _exit_of(driver.queue, signals, out_of_budget=driver.out_of_budget)
+    _fold(sweep, lease)
+    return _exit_of(driver.queue, signals, out_of_budget=driver.out_of_budget)
+
+
+def _fold(sweep: SweepStore, lease: Lease) -> None:
+    """Leaves the tables as other programs expect to find them; that this fails harms no result."""
+    try:
+        fold(sweep, lease)
+    except StoreError as error:
+        _log.warning("%s; bocb compact tries it again", error)
 
 
 def version_row(plan: Plan, newest: SweepRow | None, lease: Lease) -> SweepRow:

@@ -22,7 +22,7 @@ from orchestrator.errors import StoreError
 from orchestrator.store.compacted_files import ROWS_PER_FILE, write_compacted
 from orchestrator.store.files import store_errors
 from orchestrator.store.lease import Lease
-from orchestrator.store.live import RETRIES, Manifest, TableFiles, read_live, table_files
+from orchestrator.store.live import RETRIES, Manifest, TableFiles, read_live
 from orchestrator.store.paths import parse_compacted, parse_manifest, parse_part
 from orchestrator.store.schema import ROW_TYPES, SCHEMA_VERSION, Row
 from orchestrator.store.store import SweepStore
@@ -61,6 +61,21 @@ def compact(sweep: SweepStore, lease: Lease) -> list[CompactionSummary]:
     return summaries
 
 
+def fold(sweep: SweepStore, lease: Lease) -> None:
+    """Folds every table of a sweep that comes to rest, and deletes what that replaces.
+
+    Any Parquet reader then sees one row per key in a table's folder, as after `compact`, at a cost that does not grow
+    with the sweep; only the files are a few more.
+
+    Raises:
+        StoreError: A table cannot be read or written; it is as it was.
+        SupersededError: A newer driver has claimed the sweep.
+    """
+    with store_errors(f"cannot fold sweep {sweep.name!r}"):
+        for row_type in ROW_TYPES:
+            _compact(sweep, row_type, lease, _merge_tiers, keep_replaced=False)
+
+
 def compact_table(sweep: SweepStore, row_type: type[Row], lease: Lease) -> CompactionSummary:
     """Compacts one table into as few files as it needs.
 
@@ -85,25 +100,13 @@ def compact_table(sweep: SweepStore, row_type: type[Row], lease: Lease) -> Compa
 def fold_table(sweep: SweepStore, row_type: type[Row], lease: Lease) -> None:
     """Moves the parts of one table into compacted files while a sweep runs, at a cost that does not grow with it.
 
-    What it replaces stays until the next fold, or `delete_replaced`, for the readers that are at it.
+    What it replaces stays until the next compaction, for the readers that are at it.
 
     Raises:
         StoreError: The table cannot be read, or a newer bocb has written to it.
         SupersededError: A newer driver has claimed the sweep.
     """
     _compact(sweep, row_type, lease, _merge_tiers, keep_replaced=True)
-
-
-def delete_replaced(sweep: SweepStore, row_type: type[Row], lease: Lease) -> None:
-    """Deletes what folds have left for readers, so that other programs find one row per key in compacted files.
-
-    Raises:
-        StoreError: The table cannot be read.
-        SupersededError: A newer driver has claimed the sweep.
-    """
-    lease.check()
-    files = table_files(sweep, row_type)
-    _delete_replaced(sweep, row_type, files, files.manifest)
 
 
 def _merge_all(files: TableFiles, rows: Mapping[str, int]) -> list[str]:
@@ -196,10 +199,9 @@ def _delete_replaced(
     for name in files.names:
         if name in keep:
             continue
-        part, manifest_of, compaction = parse_part(name), parse_manifest(name), parse_compacted(name)
+        part, generation = parse_part(name), parse_manifest(name)
         covered = part is not None and manifest.covers(part)
-        older = manifest_of is not None and manifest_of < manifest.generation
-        # One of a later compaction may be another driver's, written and about to be listed.
-        is_past = compaction is not None and compaction <= manifest.last_compaction
-        if covered or older or (is_past and name not in manifest.files):
+        older = generation is not None and generation < manifest.generation
+        replaced = parse_compacted(name) is not None and name not in manifest.files
+        if covered or older or replaced:
             sweep.files.delete(sweep.paths.in_table(row_type, name))

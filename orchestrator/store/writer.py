@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 
 from orchestrator.errors import BocbError, StoreError, SupersededError
-from orchestrator.store.compaction import delete_replaced, fold_table
+from orchestrator.store.compaction import fold_table
 from orchestrator.store.files import describe
 from orchestrator.store.lease import Lease
 from orchestrator.store.live import table_files
@@ -149,8 +149,6 @@ class TableWriter:
         self._thread.join(5.0)  # a store that hangs may keep the thread; it is told to write nothing more
         if self._compactor is not None:
             self._compactor.join(None if deadline is None else max(0.0, deadline - time.monotonic()))
-            if not self._compactor.is_alive():
-                self._for_each_table(list(self._tables), delete_replaced)
 
     def _wait(self, done: Callable[[], bool], timeout: float | None) -> None:
         """With the lock held: waits for `done`, and asks the thread to hurry."""
@@ -246,19 +244,14 @@ class TableWriter:
             table.tail = 0
         # A thread of its own, so that rows become durable meanwhile.
         self._compactor = threading.Thread(
-            target=self._for_each_table,
-            args=([table.row_type for table in long], fold_table),
-            name="compactor",
-            daemon=True,
+            target=self._fold, args=([table.row_type for table in long],), name="compactor", daemon=True
         )
         self._compactor.start()
 
-    def _for_each_table(
-        self, row_types: list[type[Row]], action: Callable[[SweepStore, type[Row], Lease], object]
-    ) -> None:
+    def _fold(self, row_types: list[type[Row]]) -> None:
         for row_type in row_types:
             try:
-                action(self._sweep, row_type, self._lease)
+                fold_table(self._sweep, row_type, self._lease)
             except (OSError, StoreError, SupersededError) as error:
                 # Nothing is lost, the table is only slower to read; the next one tries again.
                 _log.warning("table %s was not compacted: %s", row_type.TABLE, error)

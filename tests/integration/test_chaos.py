@@ -14,9 +14,10 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
-from orchestrator.store.schema import TrialRow
+from orchestrator.store.schema import CurveRow, TrialRow
 from tests.integration.chaos import FAULTS, Run, full_disk, kill_driver, run_under_faults, terminate_driver, toll_of
 from tests.integration.commands import bocb, end_marked, recorded
 from tests.integration.two_nodes import tell, two_nodes
@@ -111,6 +112,9 @@ def test_a_sweep_under_faults_equals_one_that_was_left_alone(tmp_path: Path, sma
     assert (toll.trials_lost, toll.rows_lost, toll.rows_doubled, toll.numbers_changed) == (0, 0, 0, 0)
     found = bocb(run.folder / "store", "verify", "chaos")
     assert found.returncode == 0, found.stdout + found.stderr
+    for row_type in (TrialRow, CurveRow):
+        raw = pq.read_table(Path(run.store, "chaos", row_type.TABLE), columns=list(row_type.KEY)).to_pylist()
+        assert len(raw) == len({tuple(row.values()) for row in raw}), "another reader would find a key twice"
     assert not any(fault.startswith("(too late") for fault in run.injected)
     inside = [name for name in run.injected if "inside" in name or "while" in name]
     assert run.killed >= len(inside) / 2, "processes were to be killed inside a file operation, and most were not"
