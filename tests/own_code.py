@@ -47,6 +47,18 @@ def exits() -> Behaviour:
     return Behaviour(before_epoch=_exit)
 
 
+def unprintable() -> Behaviour:
+    return Behaviour(before_epoch=_raise_unprintable)
+
+
+def poisons() -> Behaviour:
+    return Behaviour(before_epoch=_poison)
+
+
+def innocent() -> Behaviour:
+    return Behaviour(before_epoch=_need_a_sound_process)
+
+
 def hangs_once() -> Behaviour:
     return Behaviour(before_epoch=_hang_once)
 
@@ -67,6 +79,29 @@ def _count(epoch: int) -> None:
 
 def _exit(epoch: int) -> None:
     sys.exit("this code thinks that it is a program")
+
+
+class UnprintableError(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("there are no words for it")
+
+
+def _raise_unprintable(epoch: int) -> None:
+    raise UnprintableError
+
+
+_poisoned: list[int] = []
+
+
+def _poison(epoch: int) -> None:
+    """Leaves the process as an error on a GPU leaves it: everything fails from then on."""
+    _poisoned.append(epoch)
+    raise RuntimeError("device-side assert triggered")
+
+
+def _need_a_sound_process(epoch: int) -> None:
+    if _poisoned:
+        raise RuntimeError("this process is spoilt")
 
 
 def _hang(epoch: int) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from orchestrator.planning.plan import Plan
-from orchestrator.running.driver import Driver
+from orchestrator.running.driver import Driver, Order
 from orchestrator.running.history import lost_attempts, read_history
 from orchestrator.running.sweep import version_row
 from orchestrator.store.compaction import compact
@@ -34,17 +34,24 @@ def run_here(plan: Plan, folder: Path, *, trials: int | None = None, retry: Coll
                 break
             driver.on_start(task)
             attempt = Attempt(task)
-            while driver.on_report(Report.from_json(attempt.step().to_json())):
+            while (order := driver.on_report(report_of(attempt))) is Order.GO_ON:
                 pass
+            if order is Order.LEAVE:
+                driver.on_left(task.trial_id, attempt.leave(save=not driver.running[task.trial_id].is_hopeless))
             writer.flush()
             trials = None if trials is None else trials - 1
         if trials == 0 and (task := driver.next_task()) is not None:
             driver.on_start(task)
-            driver.on_report(Report.from_json(Attempt(task).step().to_json()))
+            driver.on_report(report_of(Attempt(task)))
         writer.flush()
         if trials is None:
             driver.forget_checkpoints()
     return sweep
+
+
+def report_of(attempt: Attempt) -> Report:
+    """What its worker says after the next epoch, as the driver gets it."""
+    return Report.from_json(attempt.step().to_json())
 
 
 def compact_here(sweep: SweepStore) -> None:

@@ -70,7 +70,7 @@ def trial_resources(spec: Spec) -> TrialResources:
     asked = spec.resources
     gpus = ray.cluster_resources().get("GPU", 0)
     share = (1.0 if gpus >= 1 else 0.0) if asked.gpus_per_trial == "auto" else float(asked.gpus_per_trial)
-    largest = max((node.get("CPU", 0) for node in _nodes()), default=0)
+    largest = max((node["Resources"].get("CPU", 0) for node in _alive()), default=0)
     if asked.cpus_per_trial > largest:
         raise UsageError(f"resources.cpus_per_trial = {asked.cpus_per_trial}, the largest node has {largest:g}")
     if share > gpus:
@@ -81,16 +81,16 @@ def trial_resources(spec: Spec) -> TrialResources:
 
 
 def slots(resources: ResourcesSection, trial: TrialResources) -> int:
-    """How many trials the cluster has room for now; asked again while it grows and shrinks.
+    """How many trials the cluster has room for now, nodes that go away left out; asked again and again.
 
     Raises:
         ClusterError: No node is left, not even the one that this process came in by.
     """
-    room = 0
-    nodes = _nodes()
+    nodes = _alive()
     if not nodes:
         raise ClusterError("the Ray cluster has lost all of its nodes; the same command continues the sweep")
-    for node in nodes:
+    room, leaving = 0, draining_nodes()
+    for node in (found["Resources"] for found in nodes if found["NodeID"] not in leaving):
         fitting = node.get("CPU", 0) // trial.cpus
         room += int(min(fitting, node.get("GPU", 0) / trial.gpus) if trial.gpus else fitting)
     return max(1, min(room, resources.max_concurrent or room))
@@ -102,9 +102,9 @@ def summary() -> str:
     return f"Ray {ray.__version__}: {available.get('CPU', 0):g} CPUs, {available.get('GPU', 0):g} GPUs"
 
 
-def _nodes() -> list[dict[str, float]]:
-    """Resources of the nodes that are alive."""
-    return [node["Resources"] for node in ray.nodes() if node["Alive"]]
+def _alive() -> list[dict[str, Any]]:
+    """The nodes that are alive."""
+    return [node for node in ray.nodes() if node["Alive"]]
 
 
 def draining_nodes() -> set[str]:
@@ -114,14 +114,18 @@ def draining_nodes() -> set[str]:
     return set(client.get_draining_nodes())
 
 
-def cause_of_death(worker: Any) -> tuple[Loss, str]:
+def cause_of_death(worker: Any, recorded: str) -> tuple[Loss, str]:
     """Why a worker is no more, as far as Ray knows, and a few words about it.
 
     Asks the dead: Ray answers for it, at once if it saw the process end, and only after some missed health checks
     where a whole node has vanished.
+
+    Args:
+        worker: The worker; None if it never came up.
+        recorded: What Tune was told.
     """
     if worker is None:
-        return Loss.WORKER, "it never came up"
+        return _classified(recorded, otherwise=f"it never came up: {_last_line(recorded)}")
     deadline = time.monotonic() + DEATH_SECONDS
     while time.monotonic() < deadline:
         try:
@@ -129,20 +133,21 @@ def cause_of_death(worker: Any) -> tuple[Loss, str]:
         except (ray.exceptions.ActorUnavailableError, ray.exceptions.GetTimeoutError):
             time.sleep(0.5)
         except ray.exceptions.RayActorError as error:
-            return _classified(error)
+            return (Loss.PREEMPTED, "") if error.preempted else _classified(str(error))
         else:
-            break
+            return Loss.WORKER, f"it lives, and fails: {_last_line(recorded)}"
     return Loss.NODE, "out of reach"
 
 
-def _classified(error: ray.exceptions.RayActorError) -> tuple[Loss, str]:
-    if error.preempted:
-        return Loss.PREEMPTED, ""
-    # The exception's class is the same for a process and for a node; only its text tells them apart.
-    text = str(error)
+def _classified(text: str, otherwise: str = "") -> tuple[Loss, str]:
+    """The exception's class is the same for a process and for a node; only its text tells them apart."""
     if "node has died" in text or "node was terminated" in text:
         return Loss.NODE, ""
-    return Loss.WORKER, "the node was low on memory" if "running low on memory" in text else ""
+    return Loss.WORKER, "the node was low on memory" if "running low on memory" in text else otherwise
+
+
+def _last_line(text: str) -> str:
+    return (text.strip().splitlines() or ["no reason given"])[-1][:300]
 
 
 def check_store_is_shared(store: SweepStore) -> None:
@@ -151,7 +156,7 @@ def check_store_is_shared(store: SweepStore) -> None:
     Raises:
         ClusterError: Naming the node.
     """
-    nodes = [node for node in ray.nodes() if node["Alive"]]
+    nodes = _alive()
     if len(nodes) < 2:
         return
     probe = f"{store.name}/.probe-{uuid.uuid4().hex}"
@@ -183,7 +188,11 @@ def _exists(root: str, name: str) -> bool:
 
 def _check_reachable(address: str) -> None:
     """Looks for a listener: Ray itself would try for many minutes, with nothing but warnings."""
-    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if address.startswith("ray://"):
+        raise ClusterError(
+            f"{address} is a Ray client's address, which cannot drive a sweep; use 'bocb submit', or HOST:PORT"
+        )
+    host, _, port = address.rpartition(":")
     if not host or not port.isdigit():
         return  # "auto" and the like
     try:

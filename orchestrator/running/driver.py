@@ -6,35 +6,62 @@ rows and a verdict, and the only one that closes a trial.
 
 from __future__ import annotations
 
-import threading
 import time
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Collection, Sequence
 from dataclasses import replace
+from enum import Enum, auto
 
 from orchestrator.clock import utc_now
 from orchestrator.planning.plan import Plan, PlannedTrial, Role, cell_key
 from orchestrator.running.history import History
-from orchestrator.running.outcomes import Loss, Outcome, State, TrialRecord, Verdict, judge, judge_loss
+from orchestrator.running.outcomes import (
+    Loss,
+    Outcome,
+    State,
+    TrialRecord,
+    Verdict,
+    failure_kind,
+    judge,
+    judge_loss,
+)
 from orchestrator.running.studies import Pruning
-from orchestrator.running.trial_rows import RunningAttempt, curve_rows, ended_row, score_part, started_row, trial_row
+from orchestrator.running.trial_rows import (
+    RunningAttempt,
+    curve_rows,
+    ended_row,
+    gpu_seconds,
+    score_part,
+    started_row,
+    trial_row,
+)
 from orchestrator.running.work_queue import WorkQueue
 from orchestrator.store.lease import Lease
 from orchestrator.store.schema import TrialRow
 from orchestrator.store.store import SweepStore
 from orchestrator.store.writer import TableWriter
 from orchestrator.worker.checkpoints import delete_checkpoints, read_log, trials_with_checkpoints
-from orchestrator.worker.messages import Ending, Report, Task
+from orchestrator.worker.messages import Ending, EndingKind, Report, Task
 
 ATTENTIVE_SECONDS = 5.0
 """A longer pause between two ticks is the driver's own: it was stopped, or waited for the store."""
+
+
+class Order(Enum):
+    """What a worker is to do after a report."""
+
+    GO_ON = auto()
+    LEAVE = auto()
+    """End the attempt between two epochs; `on_left` then says what becomes of the trial."""
+    NOTHING = auto()
+    """The attempt has ended itself."""
 
 
 class Driver:
     """The state of a sweep while it runs.
 
     `slots` is how many trials may run at once, set again and again because clusters grow and shrink; `best` holds the
-    highest score of each optimizer so far; `trouble` is what a worker last said of a problem that stopped nothing.
+    highest score of each optimizer so far.
 
     Every method is called from one thread; only `request_stop` may be called from a signal handler or another thread.
     """
@@ -52,9 +79,8 @@ class Driver:
         self.plan = plan
         self.queue = WorkQueue(plan, past.ended)
         self.running: dict[str, RunningAttempt] = {}
-        self.stopping = threading.Event()
+        self.stopping = False
         self.slots = 1
-        self.trouble: str | None = None
         self._store = store
         self._lease = lease
         self._writer = writer
@@ -64,12 +90,15 @@ class Driver:
         self._curves = defaultdict(list, past.tune_curves)
         self._pruning: dict[str, Pruning] = {}
         self._warm_backbone: str | None = None
+        self._leaving_nodes: frozenset[str | None] = frozenset()
         self._gpu_seconds = past.gpu_seconds
         # Drivers before this one may have died between a trial's end and the end of its checkpoint.
         left = set(trials_with_checkpoints(store))
-        self._ended_checkpoints = [
-            (row.trial_id, 0) for row in past.ended if row.trial_id in left and not self._keeps(row.role, row.state)
-        ]
+        self._ended_checkpoints = deque(
+            (row.trial_id, 0)
+            for row in past.ended
+            if row.trial_id in left and not self._keeps(row.role, row.state, row.reason)
+        )
         self.best: dict[str, TrialRow] = {}
         keys = {cell.key for cell in plan.cells}
         for row in past.ended:
@@ -90,17 +119,25 @@ class Driver:
     @property
     def is_finished(self) -> bool:
         """Whether no task will be handed out any more: everything has ended, or the sweep is being stopped."""
-        return self.stopping.is_set() or self.queue.is_finished
+        return self.stopping or self.queue.is_finished
 
     @property
     def out_of_budget(self) -> bool:
         """Whether `max_gpu_hours` is spent."""
         limit = self.plan.spec.resources.max_gpu_hours
-        return limit is not None and self._gpu_seconds >= limit * 3600
+        if limit is None:
+            return False
+        running = sum(gpu_seconds(self.plan, attempt) for attempt in self.running.values())
+        return self._gpu_seconds + running >= limit * 3600
+
+    @property
+    def trouble(self) -> str | None:
+        """What some running attempt says of a problem that stopped nothing."""
+        return next((f"{trial_id}: {a.trouble}" for trial_id, a in self.running.items() if a.trouble), None)
 
     def request_stop(self) -> None:
         """Hands out no further task, and has running trials parked after their epoch."""
-        self.stopping.set()
+        self.stopping = True
 
     def next_task(self) -> Task | None:
         """A task for a free worker, or None while there is no slot or nothing that can run yet."""
@@ -122,13 +159,13 @@ class Driver:
         running.heard_at = self._attended_seconds
         self._writer.add(started_row(self.plan, running))
 
-    def on_report(self, report: Report) -> bool:
-        """Records a report; returns whether the trial should go on."""
+    def on_report(self, report: Report) -> Order:
+        """Records a report, and says what its worker is to do."""
         running = self.running[report.trial_id]
         running.heard_at = self._attended_seconds
         running.resolved, running.node, running.pid = report.resolved, report.node, report.pid
         running.node_id = report.node_id
-        self.trouble = report.trouble and f"{report.trial_id}: {report.trouble}"
+        running.trouble = report.trouble
         running.ending, running.restored_epochs = report.ending, report.restored_epochs
         running.history += report.measurements
         if len(running.history) > report.restored_epochs:
@@ -137,12 +174,23 @@ class Driver:
             self._writer.add(row)
         if report.ending is not None:
             self._close(running, self._judge(running, report.ending))
-            return False
-        if self._is_hopeless(running):
-            reason = f"pruned after {len(running.history)} epochs"
-            self._close(running, Verdict(outcome=State.PRUNED, state=State.PRUNED, reason=reason))
-            return False
-        return not (self.stopping.is_set() or running.must_leave)
+            return Order.NOTHING
+        running.is_hopeless = self._falls_behind(running)
+        must_leave = self.stopping or running.is_hopeless or running.node_id in self._leaving_nodes
+        return Order.LEAVE if must_leave else Order.GO_ON
+
+    def is_hopeless(self, report: Report) -> bool:
+        """Whether the trial of a report is to be pruned."""
+        return self.running[report.trial_id].is_hopeless
+
+    def may_use_again(self, report: Report) -> bool:
+        """Whether the process that sent an attempt's last report may take another attempt.
+
+        Not one on a node that goes away, and not one in which code has raised: whatever that left behind, on a GPU
+        above all, is not to meet another trial.
+        """
+        has_raised = report.ending is not None and report.ending.kind is EndingKind.RAISED
+        return not has_raised and report.node_id not in self._leaving_nodes
 
     def tick(self) -> None:
         """Lets time go on for what must not stay silent; called several times a second."""
@@ -161,13 +209,16 @@ class Driver:
 
     def leave(self, node_ids: Collection[str]) -> None:
         """Has the trials on nodes that are about to be taken away parked after their epoch."""
-        for running in self.running.values():
-            running.must_leave = running.must_leave or running.node_id in node_ids
+        self._leaving_nodes = frozenset(node_ids)
 
-    def on_parked(self, trial_id: str, epochs: int) -> None:
-        """A trial was stopped with its state saved; it goes on later, or in a later run."""
+    def on_left(self, trial_id: str, epochs: int) -> None:
+        """An attempt was ended between two epochs: its trial is hopeless, or goes on later from what was saved."""
         running = self.running[trial_id]
-        why = "its node is being taken away; saved" if running.must_leave else "stopped"
+        if running.is_hopeless:
+            reason = f"pruned after {len(running.history)} epochs"
+            self._close(running, Verdict(outcome=State.PRUNED, state=State.PRUNED, reason=reason))
+            return
+        why = "its node is being taken away; saved" if running.node_id in self._leaving_nodes else "stopped"
         reason = f"{why} after {epochs} of {self.plan.spec.training.epochs} epochs"
         self._close(running, Verdict(outcome=Outcome.STOPPED, state=None, reason=reason))
 
@@ -179,10 +230,9 @@ class Driver:
 
     def forget_checkpoints(self) -> None:
         """Deletes the checkpoints of trials whose end is safely in the store."""
-        durable = [trial_id for trial_id, ticket in self._ended_checkpoints if self._writer.is_durable(ticket)]
-        for trial_id in durable:
-            delete_checkpoints(self._store, trial_id)
-        self._ended_checkpoints = self._ended_checkpoints[len(durable) :]
+        while self._ended_checkpoints and self._writer.is_durable(self._ended_checkpoints[0][1]):
+            delete_checkpoints(self._store, self._ended_checkpoints[0][0])
+            self._ended_checkpoints.popleft()
 
     def _task(self, trial: PlannedTrial, record: TrialRecord) -> Task:
         config = replace(self.plan.config_of(trial), micro_batch=record.micro_batch)
@@ -194,14 +244,17 @@ class Driver:
             store=self._store.files.root,
             sweep=self._store.name,
             checkpoint_seconds=self.plan.spec.checkpoints.interval_seconds,
-            keep_checkpoint=self._keeps(trial.role, State.COMPLETE),
+            keep_checkpoint=self._keeps(trial.role, State.COMPLETE, None),
         )
 
-    def _keeps(self, role: str, state: str) -> bool:
-        """Whether the checkpoint of a trial that ended so is kept: by the spec's wish, or for a later retry."""
+    def _keeps(self, role: str, state: str, reason: str | None) -> bool:
+        """Whether the checkpoint of a trial that ended so is kept: by the spec's wish, or for a later retry.
+
+        Where code raised, the retry is of other code, and what the old code trained is not to be gone on with.
+        """
         keep = self.plan.spec.checkpoints.keep
         if state == State.FAIL:
-            return True
+            return failure_kind(reason) != "error"
         return state == State.COMPLETE and (keep == "all" or (keep == "confirm" and role == Role.CONFIRM))
 
     def _judge(self, running: RunningAttempt, ending: Ending) -> Verdict:
@@ -241,7 +294,7 @@ class Driver:
         self._mark(self.queue.misplaced_in(trial.cell))
         if trial.role is Role.TUNE and verdict.state is State.COMPLETE:
             self._curves[trial.cell.key].append([measurement.val_top1 for measurement in running.history])
-        if not self._keeps(trial.role, verdict.state):
+        if not self._keeps(trial.role, verdict.state, verdict.reason):
             self._ended_checkpoints.append((trial.trial_id, ticket))
 
     def _log_of(self, task: Task) -> str | None:
@@ -260,7 +313,7 @@ class Driver:
         if row.score is not None and (leader is None or leader.score is None or row.score > leader.score):
             self.best[row.optimizer] = row
 
-    def _is_hopeless(self, running: RunningAttempt) -> bool:
+    def _falls_behind(self, running: RunningAttempt) -> bool:
         if running.trial.role is not Role.TUNE or self.plan.protocol.tune.pruner == "none":
             return False
         trial = running.trial

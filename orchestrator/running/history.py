@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from orchestrator.clock import utc_now
 from orchestrator.planning.plan import Plan, Role, cell_key
-from orchestrator.running.outcomes import DAMAGED, RETRY_ALL, Outcome, State, TrialRecord
+from orchestrator.running.outcomes import DAMAGED, RETRY_ALL, Outcome, State, TrialRecord, failure_kind
 from orchestrator.store.reader import read_rows
 from orchestrator.store.schema import AttemptRow, CurveRow, SweepRow, TrialRow
 from orchestrator.store.store import SweepStore
@@ -32,11 +32,6 @@ class History:
     gpu_seconds: float
 
 
-def failure_kind(row: TrialRow) -> str:
-    """The kind of a failed trial's failure, as `--retry` names it: the first word of its reason."""
-    return (row.reason or "error").partition(":")[0]
-
-
 def newest_version(store: SweepStore) -> SweepRow | None:
     """The newest version of a sweep, or None where none was run."""
     return max(read_rows(store, SweepRow), key=lambda row: row.version, default=None)
@@ -55,7 +50,9 @@ def read_history(store: SweepStore, plan: Plan, retry: Collection[str] = ()) -> 
     # A trial whose record was damaged did not fail: it is always run again.
     kinds = {*retry, DAMAGED}
     retried = {
-        row.trial_id for row in rows if row.state == State.FAIL and (RETRY_ALL in kinds or failure_kind(row) in kinds)
+        row.trial_id
+        for row in rows
+        if row.state == State.FAIL and (RETRY_ALL in kinds or failure_kind(row.reason) in kinds)
     }
     return History(
         version=newest_version(store),

@@ -40,6 +40,11 @@ DAMAGED = "damaged"
 """First word of the reason of a trial that `bocb verify --mend` marked: the next run trains it again."""
 
 
+def failure_kind(reason: str | None) -> str:
+    """The kind of a failed trial's failure, as `--retry` names it: the first word of its reason."""
+    return (reason or "error").partition(":")[0]
+
+
 class State(StrEnum):
     """States of a trial that ended."""
 

@@ -78,7 +78,7 @@ class Progress:
         leaders = [f"{name} {row.score:.3f}" for name, row in sorted(driver.best.items()) if row.score is not None]
         if leaders:
             parts.append("best " + ", ".join(leaders))
-        if driver.stopping.is_set():
+        if driver.stopping:
             parts.append("stopping after the running epochs")
         parts += [sentence for sentence in (trouble, driver.trouble) if sentence]
         return "; ".join(parts)

@@ -6,15 +6,12 @@ import json
 import logging
 import os
 import shutil
-import signal
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING
 
 import psutil
@@ -31,6 +28,7 @@ from orchestrator.running.history import lost_attempts, newest_version, read_his
 from orchestrator.running.outcomes import State
 from orchestrator.running.progress import Progress
 from orchestrator.running.ray_environment import prepare
+from orchestrator.running.signals import interrupting, stopping
 from orchestrator.running.stop_request import StopRequest, stop_requested
 from orchestrator.running.work_queue import WorkQueue
 from orchestrator.store.compaction import fold
@@ -45,8 +43,6 @@ if TYPE_CHECKING:
 TICK_SECONDS = 0.5
 FLUSH_SECONDS = 120.0
 """How long the last rows of a run may take to become durable."""
-STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-"""Ctrl-C, a polite end, and a terminal that was closed."""
 SCRATCH_PREFIX = "bocb-tune-"
 STALE_SECONDS = 3600.0
 """Age from which a temporary file was left by something that was killed."""
@@ -76,7 +72,12 @@ def run_sweep(plan: Plan, store: Store, options: RunOptions, progress: Progress)
         StoreError: The store cannot be written.
         ClusterError: The Ray cluster cannot be used.
     """
-    sweep = store.sweep(plan.spec.sweep.name)
+    with interrupting():
+        return _run(plan, store.sweep(plan.spec.sweep.name), options, progress)
+
+
+def _run(plan: Plan, sweep: SweepStore, options: RunOptions, progress: Progress) -> Exit:
+    """All of `run_sweep`; a signal ends it like Ctrl-C, until trials run and are parked first."""
     version = newest_version(sweep)
     check_edit(version, plan)
     if not options.take_over:
@@ -89,7 +90,7 @@ def run_sweep(plan: Plan, store: Store, options: RunOptions, progress: Progress)
     # Deferred: Ray takes seconds to import, reads its environment then, and a complete sweep needs none of it.
     from orchestrator.running import cluster
 
-    with cluster.connected(options.address):
+    with cluster.connected(options.address), interrupting():  # again: Ray sets a handler of its own when it starts
         # Whatever can be refused is refused before anything is written.
         resources = cluster.trial_resources(plan.spec)
         cluster.check_store_is_shared(sweep)
@@ -215,16 +216,18 @@ def _drive(
             trouble = f"the store cannot be reached: {error}"
         progress.update(driver, trouble)
 
-    # Signals last: Ray sets a handler of its own when it starts.
-    with _scratch_folder() as scratch, _stop_signals(driver) as signals:
+    with _scratch_folder() as scratch, stopping(driver.request_stop) as signals:
         tick()
         try:
             run_tune(driver, resources, scratch, _every(TICK_SECONDS, tick))
         except ClusterError:
             writer.check()  # Tune wraps what its callbacks raise: the writer knows better what went wrong
             raise
-    writer.flush(FLUSH_SECONDS)
-    driver.forget_checkpoints()
+        writer.flush(FLUSH_SECONDS)
+        try:
+            driver.forget_checkpoints()
+        except OSError as error:
+            _log.warning("checkpoints of trials that have ended were not removed; the next run does it: %s", error)
     return signals
 
 
@@ -234,7 +237,7 @@ def _wait_for_store(driver: Driver, writer: TableWriter, progress: Progress) -> 
     Meanwhile no report is taken, so that every trial waits after its running epoch and memory stays bounded.
     """
     writer.check()
-    while writer.trouble is not None and not driver.stopping.is_set():
+    while writer.trouble is not None and not driver.stopping:
         progress.update(driver, writer.trouble)
         time.sleep(TICK_SECONDS)
         writer.check()
@@ -271,32 +274,6 @@ def _exit_of(queue: WorkQueue, signals: list[int], *, out_of_budget: bool) -> Ex
     if signals:
         return Exit.SIGNAL
     return Exit.BUDGET if out_of_budget else Exit.INCOMPLETE
-
-
-@contextmanager
-def _stop_signals(driver: Driver) -> Iterator[list[int]]:
-    """While the block runs, the first of `STOP_SIGNALS` stops the sweep cleanly and the second at once.
-
-    Yields:
-        The signals received so far.
-    """
-    received: list[int] = []
-
-    def handle(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - the signal module's signature
-        received.append(number)
-        driver.request_stop()
-        if len(received) > 1:
-            raise KeyboardInterrupt
-
-    if threading.current_thread() is not threading.main_thread():
-        yield received
-        return
-    before = {number: signal.signal(number, handle) for number in STOP_SIGNALS}
-    try:
-        yield received
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _every(seconds: float, action: Callable[[], None]) -> Callable[[], None]:

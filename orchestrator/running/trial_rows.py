@@ -40,8 +40,10 @@ class RunningAttempt:
     pid: int | None = None
     heard_at: float | None = None
     """When its worker last said something, on the driver's clock of attention; None until it has begun."""
-    must_leave: bool = False
-    """Whether its node is about to be taken away."""
+    is_hopeless: bool = False
+    """Whether its trial is to be pruned."""
+    trouble: str | None = None
+    """What its worker last said of a problem that stopped nothing."""
 
 
 def curve_rows(plan: Plan, attempt: RunningAttempt, report: Report) -> list[CurveRow]:
@@ -107,14 +109,14 @@ def ended_row(
         attempt=attempt.task.attempt,
         driver_epoch=attempt.task.driver_epoch,
         outcome=verdict.outcome,
-        reason=verdict.reason,
+        reason=verdict.reason or attempt.trouble,
         exception=ending.exception if ending else None,
         traceback=ending.traceback if ending else None,
         node=attempt.node,
         pid=attempt.pid,
         first_epoch=attempt.restored_epochs + 1,
         epochs_done=len(attempt.history),
-        gpu_seconds=_gpu_seconds(plan, attempt),
+        gpu_seconds=gpu_seconds(plan, attempt),
         started_at=attempt.started_at,
         ended_at=utc_now(),
         micro_batch=micro_batch,
@@ -172,7 +174,7 @@ def trial_row(plan: Plan, attempt: RunningAttempt, verdict: Verdict, *, micro_ba
     )
 
 
-def _gpu_seconds(plan: Plan, attempt: RunningAttempt) -> float:
+def gpu_seconds(plan: Plan, attempt: RunningAttempt) -> float:
     """What the attempt cost: time in the epochs it trained itself, times the share of a GPU that it held."""
     if attempt.resolved is None or attempt.resolved.device == "cpu":
         return 0.0

@@ -7,6 +7,7 @@ import socket
 import time
 import traceback
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 from orchestrator.store.store import Store
@@ -26,7 +27,7 @@ STORE_RETRY_SECONDS = 5.0
 
 
 class Attempt:
-    """A running attempt. `step` never raises: whatever goes wrong is in the report."""
+    """A running attempt. `step` never raises: whatever goes wrong is in the report. After an ending it is over."""
 
     def __init__(self, task: Task, node_id: str = "") -> None:
         self.task = task
@@ -45,36 +46,44 @@ class Attempt:
 
     def step(self) -> Report:
         """Trains one epoch, after building or restoring the trial where that has not been done."""
-        with self._log.capturing():
-            report = self._guarded_step()
+        report = self._guarded_step()
         if report.ending is None:
             return report
-        # A worker may wait long for its next attempt: this one's memory is not to be held meanwhile.
-        self._trainer = None
-        release_cached_memory()
         ending = replace(report.ending, log=self._log.text())
         self._log.remove()
+        self.leave()
         return replace(report, ending=ending)
 
-    def park(self) -> int:
-        """Saves the trial as it is now; returns the epochs that are saved."""
+    def leave(self, *, save: bool = False) -> int:
+        """Ends the attempt, as it is between two epochs: afterwards nothing of it is held or being written.
+
+        A worker may wait long for its next attempt, and what this one printed stays in the store for the driver.
+
+        Args:
+            save: Whether the trial is to go on from here later.
+
+        Returns:
+            The epochs that are saved.
+        """
         saved = max(self._checkpoints.wait(), self._restored_epochs)
-        if self._trainer is not None and len(self._history) > saved:
+        if save and self._trainer is not None and len(self._history) > saved:
             self._save(self._trainer)
             saved = max(self._checkpoints.wait(), saved)
         self._checkpoints.close()
+        self._log.close()
+        self._trainer = None
+        with suppress(Exception):  # a GPU in disorder refuses even this
+            release_cached_memory()
         return saved
 
     def _guarded_step(self) -> Report:
         try:
-            report = self._advance()
-            if report.ending is not None:
-                self._checkpoints.close()
+            with self._log.capturing():
+                return self._advance()
         # The one place where a worker's failure becomes a record: Tune would drop the worker otherwise, and the
-        # user's own code can raise anything, and call sys.exit.
-        except (Exception, SystemExit) as error:  # noqa: BLE001
+        # user's own code can raise anything, call sys.exit, and raise what cannot even be printed.
+        except BaseException as error:  # noqa: BLE001
             return self._report((), _failure(error))
-        return report
 
     def _advance(self) -> Report:
         is_first = self._trainer is None
@@ -85,8 +94,10 @@ class Attempt:
             self._history.append(trainer.train_epoch())
         ending = self._ending(trainer)
         is_due = time.monotonic() - self._saved_at >= self.task.checkpoint_seconds
-        if (ending is None and is_due) or (ending is not None and self.task.keep_checkpoint):
+        if ending is None and is_due:
             self._save(trainer)
+        if ending is not None and self.task.keep_checkpoint:
+            self._save_for_good(trainer)
         return self._report(self._history if is_first else self._history[-1:], ending)
 
     def _build(self) -> Trainer:
@@ -139,6 +150,16 @@ class Attempt:
         self._checkpoints.save(make)
         self._saved_at = time.monotonic()
 
+    def _save_for_good(self, trainer: Trainer) -> None:
+        """Saves a trial that has ended, and tries again while the store is out of reach."""
+        deadline = time.monotonic() + STORE_PATIENCE_SECONDS
+        while True:
+            self._save(trainer)
+            self._checkpoints.wait()
+            if self._checkpoints.trouble is None or time.monotonic() > deadline:
+                return
+            time.sleep(STORE_RETRY_SECONDS)
+
     def _report(self, measurements: Sequence[Measurement], ending: Ending | None) -> Report:
         return Report(
             trial_id=self.task.trial_id,
@@ -161,4 +182,8 @@ def _failure(error: BaseException) -> Ending:
         kind = EndingKind.OUT_OF_MEMORY
     elif isinstance(error, DataError):
         kind = EndingKind.BAD_DATA
-    return Ending(kind=kind, exception=type(error).__name__, message=str(error), traceback=traceback.format_exc())
+    try:
+        message, trace = str(error), traceback.format_exc()
+    except Exception:  # noqa: BLE001 - some exceptions cannot be printed
+        message, trace = "its message cannot be read", None
+    return Ending(kind=kind, exception=type(error).__name__, message=message, traceback=trace)

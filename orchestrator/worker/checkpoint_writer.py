@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 
 from orchestrator.store.store import SweepStore
-from orchestrator.worker.checkpoints import Checkpoint, save_checkpoint
+from orchestrator.worker.checkpoints import Checkpoint, delete_older_checkpoints, save_checkpoint
 
 
 class CheckpointWriter:
@@ -53,4 +54,8 @@ class CheckpointWriter:
             self.trouble = f"no checkpoint can be written: {error}"
         else:
             self.trouble = None
+            if not self._saved_epochs:
+                # Earlier attempts' files are of no more use, and a trial is to take no more room than its spec says.
+                with suppress(OSError):
+                    delete_older_checkpoints(self._sweep, checkpoint.trial_id, self._driver_epoch, self._attempt)
             self._saved_epochs = checkpoint.epochs

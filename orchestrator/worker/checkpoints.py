@@ -81,8 +81,8 @@ def best_checkpoint(sweep: SweepStore, trial_id: str, config_sha256: str) -> Che
     Raises:
         OSError: The store cannot be reached.
     """
-    found = [checkpoint for checkpoint in _readable(sweep, trial_id) if checkpoint.config_sha256 == config_sha256]
-    return max(found, key=lambda checkpoint: checkpoint.epochs, default=None)
+    fitting = (found for found in _readable(sweep, trial_id) if found.config_sha256 == config_sha256)
+    return max(fitting, key=lambda checkpoint: checkpoint.epochs, default=None)
 
 
 def delete_checkpoints(sweep: SweepStore, trial_id: str) -> None:
@@ -90,6 +90,14 @@ def delete_checkpoints(sweep: SweepStore, trial_id: str) -> None:
     for name in sweep.files.names(sweep.paths.checkpoints(trial_id)):
         sweep.files.delete(f"{sweep.paths.checkpoints(trial_id)}/{name}")
     sweep.files.delete_empty_folder(sweep.paths.checkpoints(trial_id))
+
+
+def delete_older_checkpoints(sweep: SweepStore, trial_id: str, driver_epoch: int, attempt: int) -> None:
+    """Removes the checkpoints that attempts before this one have left; never one of an attempt after it."""
+    own = sweep.paths.checkpoint(trial_id, driver_epoch, attempt)
+    for name in _names(sweep, trial_id):
+        if name < own:  # names sort by driver and attempt
+            sweep.files.delete(name)
 
 
 def read_log(sweep: SweepStore, trial_id: str, driver_epoch: int, attempt: int) -> str | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -28,24 +29,26 @@ class OutputLog:
         self._name = name
         in_store = files.local_path(name)
         self._is_remote = in_store is None
-        self._path = in_store or _temporary_file()
+        self._is_published = False
+        self._path = in_store or Path(tempfile.gettempdir(), f"bocb-log-{uuid.uuid4().hex}")
 
     @contextmanager
     def capturing(self) -> Iterator[None]:
         """While the block runs, what this process writes to its standard output and error goes to the log."""
         _flush()
-        before = [os.dup(number) for number in (1, 2)]
+        before: list[int] = []
         with suppress(OSError):
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            target = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+            target = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
             for number in (1, 2):
+                before.append(os.dup(number))
                 os.dup2(target, number)
             os.close(target)
         try:
             yield
         finally:
             _flush()
-            for number, descriptor in zip((1, 2), before, strict=True):
+            for number, descriptor in zip((1, 2), before, strict=False):
                 os.dup2(descriptor, number)
                 os.close(descriptor)
             self._shorten()
@@ -65,11 +68,21 @@ class OutputLog:
         """
         if self._is_remote and self._path.exists() and self._path.stat().st_size:
             self._files.write(self._name, _shortened(self._path.read_bytes()))
+            self._is_published = True
+
+    def close(self) -> None:
+        """Leaves the log in the store, and nothing beside it."""
+        with suppress(OSError):
+            self.publish()
+        if self._is_remote:
+            self._path.unlink(missing_ok=True)
 
     def remove(self) -> None:
         """Removes the log: its text has been handed on."""
         with suppress(OSError):
-            self._path.unlink()
+            self._path.unlink(missing_ok=True)
+            if self._is_published:
+                self._files.delete(self._name)
 
     def _shorten(self) -> None:
         """Keeps an attempt that prints without end from filling the disk."""
@@ -88,12 +101,6 @@ def _shortened(content: bytes) -> bytes:
         return content
     head, tail = LIMIT_BYTES // 4, LIMIT_BYTES // 2
     return content[:head] + _GAP % (len(content) - head - tail) + content[-tail:]
-
-
-def _temporary_file() -> Path:
-    descriptor, path = tempfile.mkstemp(prefix="bocb-log-")
-    os.close(descriptor)
-    return Path(path)
 
 
 def _flush() -> None:

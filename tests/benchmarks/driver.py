@@ -72,8 +72,7 @@ def _like(template: TrialRow, trial: PlannedTrial) -> TrialRow:
 def step_cost(root: Path, plan: Plan, rows: list[TrialRow]) -> StepCost:
     """The cost after these trials, as means over `STEPS` trials that a driver hands out and closes."""
     past = History(
-        version=None, ended=tuple(rows), attempts=Counter(row.trial_id for row in rows), errors=Counter(),
-        unfinished=(), tune_curves={}, gpu_seconds=0.0,
+        version=None, ended=tuple(rows), records={}, unfinished=(), tune_curves={}, gpu_seconds=0.0,
     )  # fmt: skip
     sweep = open_store(str(root), create=True).sweep(plan.spec.sweep.name)
     spent = Counter[str]()

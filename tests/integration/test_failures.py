@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -80,6 +81,25 @@ def test_a_silent_trial_is_killed_and_goes_on_and_fails_if_it_is_silent_again(tm
     attempts = sorted(recorded(store, "failing", AttemptRow), key=lambda row: (row.attempt, row.outcome))
     assert [row.outcome for row in attempts] == ["HANG", "HANG", "COMPLETE", "FAIL"]
     assert max(row.first_epoch or 0 for row in attempts) == 2
+
+
+def test_a_process_in_which_code_has_raised_trains_no_other_trial(tmp_path: Path) -> None:
+    backbones = "tests.own_code:poisons", "tests.own_code:innocent", "tests.own_code:unprintable"
+    write_spec(tmp_path, *backbones, training="epochs = 2", resources="max_concurrent = 1")
+    store = run_here(tmp_path, 3)
+    trials = sorted(recorded(store, "failing", TrialRow), key=lambda row: row.trial_id)
+    assert len(trials) == 6
+    assert {(row.backbone, row.state, row.attempt) for row in trials} == {
+        ("tests.own_code:poisons", "FAIL", 2),
+        ("tests.own_code:innocent", "COMPLETE", 1),
+        ("tests.own_code:unprintable", "FAIL", 2),
+    }
+    reasons = {row.backbone: row.reason for row in trials}
+    assert reasons["tests.own_code:poisons"] == "error: RuntimeError: device-side assert triggered"
+    assert reasons["tests.own_code:unprintable"] == "error: UnprintableError: its message cannot be read"
+    assert not list((store / "failing" / "checkpoints").glob("*")), (
+        "a retry would go on from what broken code trained"
+    )
 
 
 def test_what_a_trial_prints_is_kept_even_if_its_worker_is_killed(tmp_path: Path) -> None:
@@ -166,6 +186,22 @@ def workers_seen(store: Path) -> set[int]:
     return {row.pid for row in recorded(store, "failing", AttemptRow) if row.pid}
 
 
+def test_a_sweep_that_waits_for_a_busy_cluster_can_be_stopped(tmp_path: Path) -> None:
+    write_spec(tmp_path, "tests.own_code:sleepy")
+    store = tmp_path / "store"
+    with (
+        two_nodes() as (address, cluster, variables),
+        running(store, "run", "failing.toml", "--address", address, **variables) as process,
+    ):
+        tell(cluster, "hold")  # somebody else's work takes every CPU, now or when what runs has ended
+        wait_until(lambda: "0 of 2 trials" in (tmp_path / "output.txt").read_text(), "the sweep to begin")
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=30) == 130, (tmp_path / "output.txt").read_text()
+    with two_nodes() as (address, _, variables):
+        again = bocb(store, "run", "failing.toml", "--address", address, **variables)
+        assert again.returncode == 0, again.stdout + again.stderr
+
+
 def test_nodes_that_go_away_cost_no_trial(tmp_path: Path) -> None:
     write_spec(tmp_path, "tests.own_code:sleepy", training="epochs = 4", **{"protocol.default": "seeds = 8"})
     store = tmp_path / "store"
@@ -188,5 +224,13 @@ def test_nodes_that_go_away_cost_no_trial(tmp_path: Path) -> None:
     assert [row.state for row in recorded(store, "failing", TrialRow)] == ["COMPLETE"] * 8
     ended = [(outcome, reason or "") for outcome, reason in outcomes(store) if outcome != "COMPLETE"]
     assert {outcome for outcome, _ in ended} == {"LOST", "STOPPED"}
+    left = [row for row in recorded(store, "failing", AttemptRow) if "taken away" in (row.reason or "")]
+    late = [
+        row
+        for row in recorded(store, "failing", AttemptRow)
+        for one in left
+        if row.pid == one.pid and row.started_at > one.ended_at
+    ]
+    assert not late, "a worker on a node that goes away was given another attempt"
     lost = [reason for outcome, reason in ended if outcome == "LOST"]
     assert all(reason.startswith(("node lost", "preempted")) for reason in lost), lost

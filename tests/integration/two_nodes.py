@@ -1,7 +1,7 @@
 """A Ray cluster of a head without CPUs and two nodes of one CPU each, in a process of its own.
 
 Prints its address, then obeys what it reads: `drain` gives the first node a preemption notice, `remove` kills it with
-all its workers, `add` brings another one. Ends when its input does.
+all its workers, `add` brings another one, `hold` takes a CPU of each for good. Ends when its input does.
 """
 
 from __future__ import annotations
@@ -72,6 +72,10 @@ def drain(cluster: Cluster, node_id: str) -> None:
     assert accepted, message
 
 
+class _Holder:
+    """Does nothing, with a CPU of its own."""
+
+
 def main() -> None:
     # Deferred: whoever only talks to this process needs no Ray.
     import ray
@@ -88,6 +92,10 @@ def main() -> None:
                 cluster.remove_node(nodes.pop(0), allow_graceful=False)
             case "add":
                 nodes.append(cluster.add_node(num_cpus=1))
+            case "hold":
+                ray.init(address=cluster.address, log_to_driver=False)
+                held = [ray.remote(num_cpus=1)(_Holder).remote() for _ in nodes]
+                ray.get([holder.__ray_ready__.remote() for holder in held])
         print("done", flush=True)
     cluster.shutdown()
     ray.shutdown()
