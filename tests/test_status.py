@@ -137,3 +137,13 @@ def test_trials_that_the_spec_no_longer_has_count_nowhere(store: Store, lease: L
     assert not WorkQueue(smaller, marked).misplaced
     # A spec that grows back takes them in again.
     assert {row.trial_id for row in WorkQueue(plan, marked).misplaced} == dropped
+
+
+def test_a_damaged_heartbeat_leaves_a_status_without_a_driver(store: Store, lease: Lease) -> None:
+    plan, sweep = small_plan(), store.sweep("small")
+    write(store, lease, [version_of(plan), *first_trials(plan, 12)])
+    sweep.files.write(sweep.paths.beat(1), b"{")
+    found = sweep_status(store, "small")
+    lease.beat()
+    assert (found.done, found.seconds_left) == (12, None)
+    assert status_line(found).endswith("; no driver is alive")

@@ -95,6 +95,32 @@ def test_an_attempt_without_an_end_is_lost_unless_its_driver_lives(store):
     ]
 
 
+def test_a_damaged_heartbeat_stands_in_no_query_s_way(store):
+    torn, running = store.sweep("torn"), store.sweep("running")
+    for sweep in (torn, running):
+        with claim(sweep) as lease:
+            lease.beat()
+        claim(sweep).beat()
+        put_part(sweep, [make_row(AttemptRow, sweep=sweep.name, driver_epoch=2, outcome="RUNNING")])
+    torn.files.write(torn.paths.beat(2), torn.files.read(torn.paths.beat(2))[:-5])
+    rows = ask(store, "SELECT sweep, outcome FROM attempts ORDER BY sweep")
+    assert [tuple(row.values()) for row in rows] == [("running", "RUNNING"), ("torn", "LOST")]
+
+
+def test_a_heartbeat_that_cannot_be_reached_is_an_error_and_no_lost_attempt(store, monkeypatch):
+    sweep, read_file = store.sweep("s"), store.files.read
+    claim(sweep).beat()
+
+    def refuse(name):
+        if name == sweep.paths.beat(1):
+            raise TimeoutError("no answer")
+        return read_file(name)
+
+    monkeypatch.setattr(store.files, "read", refuse)
+    with pytest.raises(StoreError, match="no answer"):
+        ask(store, "SELECT * FROM attempts")
+
+
 @pytest.fixture
 def answers(store):
     """A cell with every state and role, and one where nothing was COMPLETE."""

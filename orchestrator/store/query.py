@@ -18,10 +18,10 @@ from orchestrator.store.connection import open_duckdb, quote, stream
 from orchestrator.store.files import store_errors
 from orchestrator.store.guard import check_select, one_sentence
 from orchestrator.store.latest import column_list, newest_rows, rows_of
-from orchestrator.store.lease import driver_of
+from orchestrator.store.lease import DriverInfo, driver_of
 from orchestrator.store.live import RETRIES, paths_of, table_files
 from orchestrator.store.schema import ROW_TYPES, AttemptRow, Row
-from orchestrator.store.store import Store
+from orchestrator.store.store import Store, SweepStore
 from orchestrator.store.views import READY_ANSWERS
 from search_spaces.errors import unknown_name
 
@@ -254,11 +254,26 @@ def _list(store: Store) -> _Listing:
             tail = tuple(sweep.paths.in_table(row_type, name) for name in files.tail)
             settled = () if tail else compacted
             found[row_type].append(_Names(settled=settled, compacted=compacted if tail else (), tail=tail))
-    drivers = [(sweep.name, driver) for sweep in sweeps if (driver := driver_of(sweep)) is not None]
+    drivers = [(sweep.name, driver) for sweep in sweeps if (driver := working_driver(sweep)) is not None]
     return _Listing(
         tables={row_type: _merged(paths) for row_type, paths in found.items()},
-        running=tuple((name, driver.driver_epoch) for name, driver in drivers if driver.alive),
+        running=tuple((name, driver.driver_epoch) for name, driver in drivers),
     )
+
+
+def working_driver(sweep: SweepStore) -> DriverInfo | None:
+    """The driver of a sweep if it is known to be at work; damage to its claim or heartbeat is for `bocb verify`.
+
+    Raises:
+        StoreError: The store cannot be reached.
+    """
+    try:
+        driver = driver_of(sweep)
+    except StoreError as error:
+        if isinstance(error.__cause__, OSError):
+            raise
+        return None
+    return driver if driver is not None and driver.alive else None
 
 
 def _merged(paths: Sequence[_Names]) -> _Names:
