@@ -11,12 +11,11 @@ from typing import IO, TypeVar
 
 import duckdb
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from orchestrator.errors import QueryError, StoreError, UsageError
 from orchestrator.store.connection import open_duckdb, quote, stream
 from orchestrator.store.files import store_errors
-from orchestrator.store.guard import check_select, one_sentence
+from orchestrator.store.guard import check_select, one_sentence, tells_of_damage
 from orchestrator.store.latest import column_list, newest_rows, rows_of
 from orchestrator.store.lease import DriverInfo, driver_of
 from orchestrator.store.live import RETRIES, paths_of, table_files
@@ -103,12 +102,7 @@ def read(store: Store, ask: Callable[[duckdb.DuckDBPyConnection], T]) -> T:
     Raises:
         StoreError: The store cannot be read.
     """
-
-    def explain(error: duckdb.Error, listing: _Listing) -> StoreError:
-        damaged = _damaged(store, listing)
-        return damaged or StoreError(f"the store {store.uri} cannot be read: {one_sentence(error)}")
-
-    return _retried(store, ask, explain)
+    return _retried(store, ask, lambda error, _: _store_error(store, error))
 
 
 def run_query(store: Store, sql: str) -> QueryResult:
@@ -203,28 +197,17 @@ def _unique(schema: pa.Schema) -> list[str]:
 
 def _query_error(store: Store, error: duckdb.Error, listing: _Listing) -> QueryError | StoreError:
     text = one_sentence(error)
-    if any(store.files.location(name) in text for name in listing.names):
-        return StoreError(f"a file of the store cannot be read: {text}")
-    if not isinstance(error, duckdb.ParserException | duckdb.BinderException | duckdb.CatalogException):
-        damaged = _damaged(store, listing)
-        if damaged is not None:
-            return damaged
+    if tells_of_damage(error) or any(store.files.location(name) in text for name in listing.names):
+        return _store_error(store, error)
     if isinstance(error, duckdb.CatalogException) and text.startswith("Table"):
         return QueryError(f"{text} (tables and views: {', '.join(VIEWS)})")
     return QueryError(f"the query cannot be run: {text}")
 
 
-def _damaged(store: Store, listing: _Listing) -> StoreError | None:
-    """Names the first file that another reader cannot read either, where DuckDB does not name it."""
-    for name in listing.names:
-        try:
-            with store.files.open(name) as file:
-                pq.read_table(file)
-        except (OSError, pa.ArrowException) as error:
-            reason = str(error).strip().splitlines()[0]
-            path = store.files.location(name)
-            return StoreError(f"a file of the store cannot be read: {path} is damaged ({reason})")
-    return None
+def _store_error(store: Store, error: duckdb.Error) -> StoreError:
+    text = one_sentence(error)
+    where = "" if store.files.location() in text else "; bocb verify says which file is damaged, if one is"
+    return StoreError(f"the store {store.uri} cannot be read: {text}{where}")
 
 
 def _connect(store: Store) -> tuple[duckdb.DuckDBPyConnection, _Listing]:
@@ -238,7 +221,7 @@ def _connect(store: Store) -> tuple[duckdb.DuckDBPyConnection, _Listing]:
                 connection.close()
                 if _vanished(store, listing):
                     continue
-                raise StoreError(f"the store {store.uri} cannot be read: {one_sentence(error)}") from error
+                raise _store_error(store, error) from error
             _lock(connection, store)
             return connection, listing
     raise StoreError(f"the store {store.uri} changes too fast to be read; try again")
