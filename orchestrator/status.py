@@ -11,7 +11,8 @@ from typing import Any
 import duckdb
 
 from orchestrator.clock import utc_now
-from orchestrator.store.query import read, working_driver
+from orchestrator.store.listing import working_driver
+from orchestrator.store.query import read
 from orchestrator.store.store import Store
 
 RATE_TRIALS = 50

@@ -9,7 +9,6 @@ import tempfile
 from datetime import timedelta
 from pathlib import Path
 
-import duckdb
 import pyarrow.parquet as pq
 import pytest
 
@@ -19,8 +18,8 @@ from orchestrator.store.compaction import compact
 from orchestrator.store.connection import open_duckdb
 from orchestrator.store.formats import FORMATS, TABLE_ROWS, write_result
 from orchestrator.store.lease import claim, now_with_zone
-from orchestrator.store.query import BATCH_ROWS, VIEWS, connect, run_query
-from orchestrator.store.schema import ROW_TYPES, AttemptRow, CurveRow, TrialRow, arrow_schema
+from orchestrator.store.query import BATCH_ROWS, VIEWS, read, run_query
+from orchestrator.store.schema import ROW_TYPES, WRITE_ORDER, AttemptRow, CurveRow, SweepRow, TrialRow, arrow_schema
 from orchestrator.store.store import open_store
 from tests.store_examples import NOON, later, make_row, put_part
 
@@ -295,11 +294,10 @@ def test_files_of_the_store_may_be_read_by_name(store):
     assert ask(store, f"SELECT trial_id FROM read_parquet('{path}')") == [{"trial_id": "t7"}]
 
 
-def test_python_objects_and_the_configuration_are_out_of_reach_of_connect_too(store):
-    with connect(store) as connection:
-        for sql in ("SELECT * FROM store", "SET threads = 1", "SELECT * FROM read_text('/etc/passwd')"):
-            with pytest.raises(duckdb.Error):
-                connection.execute(sql)
+@pytest.mark.parametrize("sql", ["SELECT * FROM store", "SET threads = 1", "SELECT * FROM read_text('/etc/passwd')"])
+def test_python_objects_and_the_configuration_are_out_of_reach_of_read_too(store, sql):
+    with pytest.raises(StoreError):
+        read(store, lambda connection: connection.execute(sql))
 
 
 def test_large_results_and_spills_leave_nothing_behind(store, tmp_path, monkeypatch):
@@ -314,22 +312,42 @@ def test_large_results_and_spills_leave_nothing_behind(store, tmp_path, monkeypa
     assert everything_below(tmp_path) == before
 
 
-def test_a_query_that_loses_its_files_to_a_compaction_lists_again(store, monkeypatch):
-    sweep = store.sweep("s")
+def test_a_query_that_loses_its_files_to_a_compaction_lists_again(store):
+    sweep, asked = store.sweep("s"), []
     for epoch in (1, 2):
         put_part(sweep, [make_row(CurveRow, epoch=epoch)])
-    run, runs = query._run, []
 
-    def compact_first(connection, sql):
-        runs.append(sql)
-        if len(runs) == 1:
+    def compact_first(connection):
+        asked.append(connection)
+        if len(asked) == 1:
             with claim(sweep) as lease:
                 compact(sweep, lease)
-        return run(connection, sql)
+        return connection.execute("SELECT count(*) FROM curves").fetchone()
 
-    monkeypatch.setattr(query, "_run", compact_first)
-    assert ask(store, "SELECT count(*) AS n FROM curves") == [{"n": 2}]
-    assert len(runs) == 2
+    assert read(store, compact_first) == (2,)
+    assert len(asked) == 2
+
+
+def test_what_a_row_rests_on_is_listed_after_it(store, monkeypatch):
+    sweep, names, written = store.sweep("s"), store.files.names, []
+    put_part(sweep, [make_row(SweepRow)])
+
+    def write_a_trial_first(folder=""):
+        """Before each listing a whole trial comes in, in the order in which a driver writes."""
+        if len(written) < 100 and folder.startswith("s/"):
+            row = {"trial_id": f"t{len(written)}", "attempt": 1}
+            written.append(row)
+            with monkeypatch.context() as undone:
+                undone.setattr(store.files, "names", names)
+                for row_type in WRITE_ORDER:
+                    put_part(sweep, [make_row(row_type, **(row if row_type is not SweepRow else {}))])
+        return names(folder)
+
+    monkeypatch.setattr(store.files, "names", write_a_trial_first)
+    sql = "SELECT DISTINCT trial_id FROM"
+    found = read(store, lambda c: [set(c.execute(f"{sql} {t}").fetchall()) for t in ("trials", "attempts", "curves")])
+    assert len(written) > 5
+    assert found[0] < found[1] < found[2]
 
 
 def test_a_torn_part_is_a_store_error_that_names_it(store):
@@ -412,9 +430,9 @@ def test_parquet_reads_back(store, tmp_path):
     row = make_row(CurveRow, train_loss=math.nan)
     put_part(store.sweep("s"), [row])
     (tmp_path / "out.parquet").write_bytes(render(store, "SELECT * FROM curves", "parquet"))
-    (read,) = pq.read_table(tmp_path / "out.parquet").to_pylist()
-    assert math.isnan(read.pop("train_loss"))
-    assert read["val_top1"] == row.val_top1
+    (found,) = pq.read_table(tmp_path / "out.parquet").to_pylist()
+    assert math.isnan(found.pop("train_loss"))
+    assert found["val_top1"] == row.val_top1
     assert pq.read_table(tmp_path / "out.parquet").schema.field("val_top1").type == "float"
 
 
@@ -485,8 +503,8 @@ def test_a_filter_on_a_cell_or_trial_reaches_the_files(store, monkeypatch, condi
         compact(sweep, lease)
     if tail:
         put_part(sweep, rows([2048, 2049]))
-    with connect(store) as connection:
-        plan = connection.execute(f"EXPLAIN ANALYZE SELECT * FROM curves WHERE {condition}").fetchall()[0][1]
+    sql = f"EXPLAIN ANALYZE SELECT * FROM curves WHERE {condition}"
+    plan = read(store, lambda connection: connection.execute(sql).fetchall()[0][1])
     scanned = [int(groups) for groups in re.findall(r"Row Groups Scanned: (\d+) / 6", plan)]
     assert scanned, plan
     assert max(scanned) < 3, plan

@@ -77,11 +77,15 @@ def query(
 ) -> None:
     """Ask the store in SQL (DuckDB); reads only."""
     from orchestrator.store.formats import write_result
-    from orchestrator.store.query import live_paths, path_list, run_query
+    from orchestrator.store.live import live_paths
+    from orchestrator.store.query import run_query
 
     if paths:
         found = live_paths(existing_store(store), sql)
-        print_json(found) if as_json else print(path_list(found), end="")
+        if as_json:
+            print_json(found)
+        else:
+            print(*(path for tables in found.values() for paths in tables.values() for path in paths), sep="\n")
         return
     if sql is None:
         raise UsageError("bocb query needs one SELECT statement, or --paths; see `bocb query --help`")

@@ -194,6 +194,11 @@ class AttemptRow:
 Row = SweepRow | TrialRow | CurveRow | AttemptRow
 ROW_TYPES: tuple[type[Row], ...] = (SweepRow, TrialRow, CurveRow, AttemptRow)
 
+WRITE_ORDER: tuple[type[Row], ...] = (SweepRow, CurveRow, AttemptRow, TrialRow)
+"""A trial's row closes it, so it comes last: whatever is killed, a trial in the store has its whole curve there."""
+READ_ORDER = WRITE_ORDER[::-1]
+"""Against the order of writing: what a row rests on was there before it, and is found after it."""
+
 NEWEST_FIRST: dict[str, tuple[str, ...]] = {
     "sweeps": ("driver_epoch",),
     "trials": ("driver_epoch", "attempt"),
