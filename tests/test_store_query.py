@@ -12,11 +12,11 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from orchestrator.errors import QueryError, StoreError, UsageError
+from orchestrator.errors import QueryError, StoreError
+from orchestrator.formats import TABLE_ROWS, write_result
 from orchestrator.store import compacted_files, query
 from orchestrator.store.compaction import compact
 from orchestrator.store.connection import open_duckdb
-from orchestrator.store.formats import FORMATS, TABLE_ROWS, write_result
 from orchestrator.store.lease import claim, now_with_zone
 from orchestrator.store.query import BATCH_ROWS, VIEWS, read, run_query
 from orchestrator.store.schema import ROW_TYPES, WRITE_ORDER, AttemptRow, CurveRow, SweepRow, TrialRow, arrow_schema
@@ -448,12 +448,6 @@ def test_a_table_says_when_there_is_more_or_nothing(store):
     assert len(text.splitlines()) == TABLE_ROWS + 3
     assert text.endswith("the first 1000 of 2000 rows; --format csv, json and parquet write all\n")
     assert render(store, "SELECT 1 AS a WHERE false", "table").decode().endswith("no rows\n")
-
-
-def test_an_unknown_format_names_the_close_one(store):
-    with run_query(store, "SELECT 1") as result, pytest.raises(UsageError, match=r"'jsn'; did you mean json\?"):
-        write_result(result, "jsn", io.BytesIO())
-    assert FORMATS == ("table", "json", "csv", "parquet")
 
 
 def test_an_answer_larger_than_memory_is_sorted_on_disk(store, monkeypatch):
