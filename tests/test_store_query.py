@@ -357,6 +357,13 @@ def test_a_torn_part_is_a_store_error_that_names_it(store):
         run_query(store, "SELECT * FROM curves")
 
 
+def test_a_file_in_the_place_of_a_table_is_a_store_error(store):
+    put_part(store.sweep("s"), [trial()])
+    store.files.write("s/curves", b"")
+    with pytest.raises(StoreError, match="s/curves is a file; it should be the folder of table curves"):
+        run_query(store, "SELECT 1")
+
+
 def damage(store, name, column):
     """Puts nonsense in the place of a column's first page, where the file's footer stays as it is."""
     data = bytearray(store.files.read(name))

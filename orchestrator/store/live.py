@@ -117,16 +117,15 @@ class TableFiles:
 def table_files(sweep: SweepStore, row_type: type[Row]) -> TableFiles:
     """The files of a table; files listed may be deleted by a compaction at any moment (see `read_live`)."""
     folder = sweep.paths.table(row_type)
-    if sweep.files.exists(folder) and not sweep.files.is_folder(folder):
-        raise StoreError(
-            f"{sweep.files.location(folder)} is a file; it should be the folder of table {row_type.TABLE}"
-        )
     for _ in range(RETRIES):
         names = sweep.files.names(folder)
+        if not names and sweep.files.exists(folder) and not sweep.files.is_folder(folder):
+            location = sweep.files.location(folder)
+            raise StoreError(f"{location} is a file; it should be the folder of table {row_type.TABLE}")
         generation = _newest_manifest(names)
         # A compaction that finished during the listing has deleted parts the listing had not reached; the listing is
         # whole if none has, because a manifest is created before anything is deleted.
-        if _newest_manifest(sweep.files.names(sweep.paths.table(row_type))) != generation:
+        if _newest_manifest(sweep.files.names(folder)) != generation:
             continue
         if generation == 0:
             return TableFiles(names=tuple(names), manifest=Manifest())
