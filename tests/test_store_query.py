@@ -21,7 +21,7 @@ from orchestrator.store.lease import claim, now_with_zone
 from orchestrator.store.query import BATCH_ROWS, VIEWS, read, run_query
 from orchestrator.store.schema import ROW_TYPES, WRITE_ORDER, AttemptRow, CurveRow, SweepRow, TrialRow, arrow_schema
 from orchestrator.store.store import open_store
-from tests.store_examples import NOON, later, make_row, put_part
+from tests.store_examples import NOON, damage_column, later, make_row, put_part
 
 
 @pytest.fixture
@@ -364,19 +364,9 @@ def test_a_file_in_the_place_of_a_table_is_a_store_error(store):
         run_query(store, "SELECT 1")
 
 
-def damage(store, name, column):
-    """Puts nonsense in the place of a column's first page, where the file's footer stays as it is."""
-    data = bytearray(store.files.read(name))
-    chunks = pq.ParquetFile(io.BytesIO(data)).metadata.row_group(0)
-    chunk = next(part for part in map(chunks.column, range(chunks.num_columns)) if part.path_in_schema == column)
-    start = chunk.dictionary_page_offset or chunk.data_page_offset
-    data[start : start + 16] = bytes(16)
-    store.files.write(name, bytes(data))
-
-
 def test_a_damaged_page_is_a_store_error_that_says_how_to_find_it(store):
     name = put_part(store.sweep("s"), [make_row(CurveRow)])
-    damage(store, name, "seconds")
+    damage_column(store, name, "seconds")
     with pytest.raises(StoreError, match=r"cannot be read: .*bocb verify") as error:
         run_query(store, "SELECT * FROM curves")
     assert "\n" not in str(error.value)
@@ -398,7 +388,7 @@ def test_a_mistake_in_sql_is_the_user_s_and_has_no_file_read(store, monkeypatch,
     sweep = store.sweep("s")
     put_part(sweep, [make_row(CurveRow, trial_id=str(epoch), epoch=1) for epoch in range(rows)])
     put_part(sweep, [make_row(CurveRow, trial_id="x", epoch=epoch) for epoch in (2, 3)])
-    damage(store, put_part(sweep, [trial()]), "score")
+    damage_column(store, put_part(sweep, [trial()]), "score")
     monkeypatch.setattr(store.files, "open", lambda name: pytest.fail(f"{name} is opened"))
     with pytest.raises(QueryError, match="the query cannot be run: "):
         run_query(store, sql)

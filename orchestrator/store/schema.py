@@ -164,6 +164,8 @@ class AttemptRow:
 
     TABLE: ClassVar[str] = "attempts"
     KEY: ClassVar[tuple[str, ...]] = ("sweep", "trial_id", "attempt")
+    LONG: ClassVar[tuple[str, ...]] = ("traceback", "log")
+    """Columns that may hold a megabyte: who needs all attempts at once reads them without these."""
 
     sweep: str = column(TEXT, "Name of the sweep.")
     trial_id: str = column(TEXT, "The trial.")
