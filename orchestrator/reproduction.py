@@ -78,7 +78,7 @@ def reproduce(
     """
     plan = recorded_plan(store, sweep)
     row = _recorded_trial(store, sweep, trial_id)
-    curve = [point for point in read_rows(store.sweep(sweep), CurveRow) if point.trial_id == trial_id]
+    curve = read_rows(store.sweep(sweep), CurveRow, where={"trial_id": trial_id})
     trainer = make_trainer(config_of_row(plan, row))
     history: list[Measurement] = []
     for _ in range(row.epochs_done):
@@ -87,7 +87,7 @@ def reproduce(
             on_epoch(history[-1])
         if not history[-1].is_finite:
             break
-    recorded = [point.val_top1 for point in sorted(curve, key=lambda point: point.epoch)]
+    recorded = [point.val_top1 for point in curve]
     differences = [abs(again.val_top1 - before) for again, before in zip(history, recorded, strict=False)]
     return Reproduction(
         trial_id=trial_id,
@@ -125,9 +125,10 @@ def config_of_row(plan: Plan, row: TrialRow) -> TrialConfig:
 
 
 def _recorded_trial(store: Store, sweep: str, trial_id: str) -> TrialRow:
-    row = next((row for row in read_rows(store.sweep(sweep), TrialRow) if row.trial_id == trial_id), None)
-    if row is None:
+    rows = read_rows(store.sweep(sweep), TrialRow, where={"trial_id": trial_id})
+    if not rows:
         raise UsageError(f"trial {trial_id} of sweep {sweep} has not ended; there is nothing to compare with")
+    (row,) = rows
     if row.state == State.FAIL:
         raise UsageError(f"trial {trial_id} failed ({row.reason}); `bocb resume {sweep} --retry all` runs it again")
     return row

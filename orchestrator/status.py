@@ -11,7 +11,7 @@ from typing import Any
 import duckdb
 
 from orchestrator.clock import utc_now
-from orchestrator.store.lease import DriverInfo, driver_of
+from orchestrator.store.listing import working_driver
 from orchestrator.store.query import read
 from orchestrator.store.store import Store
 
@@ -40,7 +40,7 @@ class SweepStatus:
     """Ended trials by state."""
     cells: tuple[CellStatus, ...]
     running: int
-    driver: DriverInfo | None
+    driver_alive: bool
     seconds_left: float | None
     """Estimate; None while nothing runs."""
     updated_at: datetime | None
@@ -60,7 +60,7 @@ class SweepStatus:
             "running": self.running,
             "seconds_left": self.seconds_left,
             "updated_at": self.updated_at.isoformat() if self.updated_at else None,
-            "driver_alive": self.driver is not None and self.driver.alive,
+            "driver_alive": self.driver_alive,
             "cells": [
                 {
                     "backbone": cell.backbone,
@@ -81,19 +81,18 @@ def sweep_status(store: Store, name: str) -> SweepStatus:
         UsageError: The store has no such sweep.
         StoreError: The store cannot be read.
     """
-    driver = driver_of(store.existing_sweep(name))
+    alive = working_driver(store.existing_sweep(name)) is not None
     facts = read(store, lambda connection: _facts(connection, name))
     states: Counter[str] = Counter()
     for row in facts.counted:
         states[row[3]] += row[4]
-    alive = driver is not None and driver.alive
     return SweepStatus(
         sweep=name,
         planned=facts.planned,
         states=dict(sorted(states.items())),
         cells=_cells(facts.cells, facts.counted),
         running=facts.running if alive else 0,
-        driver=driver,
+        driver_alive=alive,
         seconds_left=_seconds_left(facts.recent, facts.planned - states.total()) if alive else None,
         updated_at=max((row[6] for row in facts.counted), default=None),
     )

@@ -96,7 +96,7 @@ def status_line(status: SweepStatus) -> str:
     parts = [f"{status.sweep}: {status.done} of {status.planned} trials ({states})", f"{status.running} running"]
     if status.seconds_left is not None:
         parts.append(f"{timedelta(seconds=round(status.seconds_left))} left")
-    if status.driver is None or not status.driver.alive:
+    if not status.driver_alive:
         parts.append("no driver is alive")
     return "; ".join(parts)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from orchestrator.errors import UsageError
 from orchestrator.running.outcomes import Outcome
-from orchestrator.store.reader import read_rows
+from orchestrator.store.reader import read_rows, read_table
 from orchestrator.store.schema import AttemptRow
 from orchestrator.store.store import Store, SweepStore
 from orchestrator.worker.checkpoints import read_log
@@ -28,8 +28,9 @@ def sweep_of_trial(store: Store, trial_id: str, sweep: str | None) -> SweepStore
     """
     known: dict[str, set[str]] = {}
     for name in [sweep] if sweep else store.sweeps():
-        for row in read_rows(store.existing_sweep(name), AttemptRow):
-            known.setdefault(row.trial_id, set()).add(name)
+        table = read_table(store.existing_sweep(name), AttemptRow, columns=["trial_id"])
+        for found in table["trial_id"].unique().to_pylist():
+            known.setdefault(found, set()).add(name)
     if trial_id not in known:
         raise UsageError(str(unknown_name("trial", trial_id, known)) if known else f"{store.uri} holds no trials")
     names = sorted(known[trial_id])
@@ -40,8 +41,7 @@ def sweep_of_trial(store: Store, trial_id: str, sweep: str | None) -> SweepStore
 
 def attempts_of(sweep: SweepStore, trial_id: str) -> list[AttemptRow]:
     """The attempts of a trial, first to last; one that still runs has the log that it has written so far."""
-    rows = [row for row in read_rows(sweep, AttemptRow) if row.trial_id == trial_id]
-    return [_with_log(sweep, row) for row in sorted(rows, key=lambda row: row.attempt)]
+    return [_with_log(sweep, row) for row in read_rows(sweep, AttemptRow, where={"trial_id": trial_id})]
 
 
 def _with_log(sweep: SweepStore, row: AttemptRow) -> AttemptRow:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import io
 from datetime import UTC, datetime, timedelta
 from typing import Any
+
+import pyarrow.parquet as pq
 
 from orchestrator.store.live import table_files
 from orchestrator.store.rows import encode_part
 from orchestrator.store.schema import BOOLEAN, INTEGER, METRIC, MOMENT, PRECISE, SMALL, TEXT, Row, columns_of
-from orchestrator.store.store import SweepStore
+from orchestrator.store.store import Store, SweepStore
 
 NOON = datetime(2026, 5, 1, 12, 0, 0, 123456, tzinfo=UTC).replace(tzinfo=None)
 _VALUES = {TEXT: "x", INTEGER: 2**40, SMALL: 1, METRIC: 0.25, PRECISE: 0.1, MOMENT: NOON, BOOLEAN: False}
@@ -27,6 +30,16 @@ def put_part(sweep: SweepStore, rows: list[Any]) -> str:
     name = sweep.paths.part(row_type, epoch, sequence)
     sweep.files.create(name, encode_part(rows))
     return name
+
+
+def damage_column(store: Store, name: str, column: str) -> None:
+    """Puts nonsense in the place of a column's first page, where the file's footer stays as it is."""
+    data = bytearray(store.files.read(name))
+    chunks = pq.ParquetFile(io.BytesIO(data)).metadata.row_group(0)
+    chunk = next(part for part in map(chunks.column, range(chunks.num_columns)) if part.path_in_schema == column)
+    start = chunk.dictionary_page_offset or chunk.data_page_offset
+    data[start : start + 16] = bytes(16)
+    store.files.write(name, bytes(data))
 
 
 def later(seconds: float) -> datetime:

@@ -1,4 +1,4 @@
-"""Rows of made-up sweeps, and a DuckDB connection with the views that `orchestrator.store.query.connect` gives."""
+"""Rows of made-up sweeps, and a DuckDB connection with the tables that `orchestrator.store.query.read` shows."""
 
 from __future__ import annotations
 

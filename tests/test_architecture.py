@@ -56,7 +56,7 @@ def test_imports_point_one_way(path: Path) -> None:
     if is_below(path, "trainers"):
         assert not tops & {"orchestrator", "ray", "optuna", "pyarrow.dataset", "duckdb"}
     if is_below(path, "orchestrator/store", "orchestrator/analysis"):
-        assert not tops & {"ray", "torch", "timm", "optuna"}
+        assert not tops & {"ray", "torch", "timm", "optuna", "rich", "typer"}
     if "ray" in tops:
         assert path.name in RAY_MODULES, "only the adapters, the worker and the cluster name Ray"
     assert "timm" not in tops or path.name == "timm_models.py", "timm is imported in one place, after the work-around"

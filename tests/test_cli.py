@@ -322,6 +322,7 @@ def test_the_paths_that_query_lists_are_what_it_answers_from(call: Call, small_s
     paths = listed.out.splitlines()
     assert (listed.code, len(paths)) == (0, 1)
     said = json.loads(call("query", "--paths", "--json").out)
+    assert json.loads(call("query", "--paths", "--format", "json").out) == said
     assert set(said) == {"small"}
     assert set(said["small"]) == {"sweeps", "trials", "curves", "attempts"}
     assert said["small"]["trials"] == paths
@@ -335,7 +336,15 @@ def test_the_paths_that_query_lists_are_what_it_answers_from(call: Call, small_s
         pd.testing.assert_frame_equal(frame, asked.to_pandas(), check_dtype=False)
 
 
-@pytest.mark.parametrize(("arguments", "sentence"), [(("--paths", "trails"), "did you mean trials"), ((), "--paths")])
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("--paths", "trails"), "did you mean trials"),
+        (("--paths", "SELECT * FROM trials"), "--paths takes the name of one table, or nothing"),
+        (("--paths", "--format", "csv"), "there is no csv of it"),
+        ((), "--paths"),
+    ],
+)
 def test_paths_of_no_table_and_a_query_of_nothing_are_refused(
     call: Call, small_store: SweepStore, arguments: tuple[str, ...], sentence: str
 ) -> None:

@@ -11,8 +11,10 @@ from pathlib import Path
 import pytest
 
 from orchestrator.clock import utc_now
+from orchestrator.errors import StoreError
 from orchestrator.planning.cost import estimate
 from orchestrator.planning.plan import Plan, Role
+from orchestrator.running.history import read_history
 from orchestrator.running.outcomes import State
 from orchestrator.running.resume import recorded_plan, what_would_run
 from orchestrator.running.work_queue import WorkQueue
@@ -23,7 +25,9 @@ from orchestrator.store.schema import AttemptRow, SweepRow, TrialRow
 from orchestrator.store.store import Store, open_store
 from orchestrator.store.writer import TableWriter
 from orchestrator.tables import status_line
+from orchestrator.trial_log import attempts_of, sweep_of_trial
 from tests.planned_sweeps import ended, small_plan
+from tests.store_examples import damage_column, make_row, put_part
 
 
 def version_of(plan: Plan) -> SweepRow:
@@ -137,3 +141,32 @@ def test_trials_that_the_spec_no_longer_has_count_nowhere(store: Store, lease: L
     assert not WorkQueue(smaller, marked).misplaced
     # A spec that grows back takes them in again.
     assert {row.trial_id for row in WorkQueue(plan, marked).misplaced} == dropped
+
+
+def test_a_damaged_heartbeat_leaves_a_status_without_a_driver(store: Store, lease: Lease) -> None:
+    plan, sweep = small_plan(), store.sweep("small")
+    write(store, lease, [version_of(plan), *first_trials(plan, 12)])
+    sweep.files.write(sweep.paths.beat(1), b"{")
+    found = sweep_status(store, "small")
+    lease.beat()
+    assert (found.done, found.seconds_left) == (12, None)
+    assert status_line(found).endswith("; no driver is alive")
+
+
+def test_what_attempts_printed_is_read_only_for_who_asks_for_it(store: Store) -> None:
+    plan, sweep = small_plan(), store.sweep("small")
+    put_part(sweep, [version_of(plan)])
+    parts = []
+    for trial_id in ("a", "b"):
+        row = make_row(AttemptRow, sweep="small", trial_id=trial_id, outcome="ERROR", traceback="why", log="said")
+        parts.append(put_part(sweep, [row]))
+    for column in AttemptRow.LONG:
+        damage_column(store, parts[1], column)
+    with pytest.raises(StoreError, match="cannot be read"):
+        attempts_of(sweep, "b")
+    assert sweep_of_trial(store, "b", None).name == "small"
+    assert read_history(sweep, plan).records["b"].attempts == 1
+    assert sweep_status(store, "small").planned == plan.trials
+    # Nor is one trial's output read for another's.
+    (attempt,) = attempts_of(sweep, "a")
+    assert (attempt.traceback, attempt.log) == ("why", "said")

@@ -9,20 +9,19 @@ import tempfile
 from datetime import timedelta
 from pathlib import Path
 
-import duckdb
 import pyarrow.parquet as pq
 import pytest
 
-from orchestrator.errors import QueryError, StoreError, UsageError
+from orchestrator.errors import QueryError, StoreError
+from orchestrator.formats import TABLE_ROWS, write_result
 from orchestrator.store import compacted_files, query
 from orchestrator.store.compaction import compact
 from orchestrator.store.connection import open_duckdb
-from orchestrator.store.formats import FORMATS, TABLE_ROWS, write_result
 from orchestrator.store.lease import claim, now_with_zone
-from orchestrator.store.query import VIEWS, connect, run_query
-from orchestrator.store.schema import ROW_TYPES, AttemptRow, CurveRow, TrialRow, arrow_schema
+from orchestrator.store.query import BATCH_ROWS, VIEWS, read, run_query
+from orchestrator.store.schema import ROW_TYPES, WRITE_ORDER, AttemptRow, CurveRow, SweepRow, TrialRow, arrow_schema
 from orchestrator.store.store import open_store
-from tests.store_examples import NOON, later, make_row, put_part
+from tests.store_examples import NOON, damage_column, later, make_row, put_part
 
 
 @pytest.fixture
@@ -93,6 +92,32 @@ def test_an_attempt_without_an_end_is_lost_unless_its_driver_lives(store):
         ("running", 1, "LOST"),
         ("running", 2, "RUNNING"),
     ]
+
+
+def test_a_damaged_heartbeat_stands_in_no_query_s_way(store):
+    torn, running = store.sweep("torn"), store.sweep("running")
+    for sweep in (torn, running):
+        with claim(sweep) as lease:
+            lease.beat()
+        claim(sweep).beat()
+        put_part(sweep, [make_row(AttemptRow, sweep=sweep.name, driver_epoch=2, outcome="RUNNING")])
+    torn.files.write(torn.paths.beat(2), torn.files.read(torn.paths.beat(2))[:-5])
+    rows = ask(store, "SELECT sweep, outcome FROM attempts ORDER BY sweep")
+    assert [tuple(row.values()) for row in rows] == [("running", "RUNNING"), ("torn", "LOST")]
+
+
+def test_a_heartbeat_that_cannot_be_reached_is_an_error_and_no_lost_attempt(store, monkeypatch):
+    sweep, read_file = store.sweep("s"), store.files.read
+    claim(sweep).beat()
+
+    def refuse(name):
+        if name == sweep.paths.beat(1):
+            raise TimeoutError("no answer")
+        return read_file(name)
+
+    monkeypatch.setattr(store.files, "read", refuse)
+    with pytest.raises(StoreError, match="no answer"):
+        ask(store, "SELECT * FROM attempts")
 
 
 @pytest.fixture
@@ -269,11 +294,10 @@ def test_files_of_the_store_may_be_read_by_name(store):
     assert ask(store, f"SELECT trial_id FROM read_parquet('{path}')") == [{"trial_id": "t7"}]
 
 
-def test_python_objects_and_the_configuration_are_out_of_reach_of_connect_too(store):
-    with connect(store) as connection:
-        for sql in ("SELECT * FROM store", "SET threads = 1", "SELECT * FROM read_text('/etc/passwd')"):
-            with pytest.raises(duckdb.Error):
-                connection.execute(sql)
+@pytest.mark.parametrize("sql", ["SELECT * FROM store", "SET threads = 1", "SELECT * FROM read_text('/etc/passwd')"])
+def test_python_objects_and_the_configuration_are_out_of_reach_of_read_too(store, sql):
+    with pytest.raises(StoreError):
+        read(store, lambda connection: connection.execute(sql))
 
 
 def test_large_results_and_spills_leave_nothing_behind(store, tmp_path, monkeypatch):
@@ -288,22 +312,42 @@ def test_large_results_and_spills_leave_nothing_behind(store, tmp_path, monkeypa
     assert everything_below(tmp_path) == before
 
 
-def test_a_query_that_loses_its_files_to_a_compaction_lists_again(store, monkeypatch):
-    sweep = store.sweep("s")
+def test_a_query_that_loses_its_files_to_a_compaction_lists_again(store):
+    sweep, asked = store.sweep("s"), []
     for epoch in (1, 2):
         put_part(sweep, [make_row(CurveRow, epoch=epoch)])
-    run, runs = query._run, []
 
-    def compact_first(connection, sql):
-        runs.append(sql)
-        if len(runs) == 1:
+    def compact_first(connection):
+        asked.append(connection)
+        if len(asked) == 1:
             with claim(sweep) as lease:
                 compact(sweep, lease)
-        return run(connection, sql)
+        return connection.execute("SELECT count(*) FROM curves").fetchone()
 
-    monkeypatch.setattr(query, "_run", compact_first)
-    assert ask(store, "SELECT count(*) AS n FROM curves") == [{"n": 2}]
-    assert len(runs) == 2
+    assert read(store, compact_first) == (2,)
+    assert len(asked) == 2
+
+
+def test_what_a_row_rests_on_is_listed_after_it(store, monkeypatch):
+    sweep, names, written = store.sweep("s"), store.files.names, []
+    put_part(sweep, [make_row(SweepRow)])
+
+    def write_a_trial_first(folder=""):
+        """Before each listing a whole trial comes in, in the order in which a driver writes."""
+        if len(written) < 100 and folder.startswith("s/"):
+            row = {"trial_id": f"t{len(written)}", "attempt": 1}
+            written.append(row)
+            with monkeypatch.context() as undone:
+                undone.setattr(store.files, "names", names)
+                for row_type in WRITE_ORDER:
+                    put_part(sweep, [make_row(row_type, **(row if row_type is not SweepRow else {}))])
+        return names(folder)
+
+    monkeypatch.setattr(store.files, "names", write_a_trial_first)
+    sql = "SELECT DISTINCT trial_id FROM"
+    found = read(store, lambda c: [set(c.execute(f"{sql} {t}").fetchall()) for t in ("trials", "attempts", "curves")])
+    assert len(written) > 5
+    assert found[0] < found[1] < found[2]
 
 
 def test_a_torn_part_is_a_store_error_that_names_it(store):
@@ -311,6 +355,43 @@ def test_a_torn_part_is_a_store_error_that_names_it(store):
     store.files.write(name, store.files.read(name)[:-10])
     with pytest.raises(StoreError, match=r"part-000001-00000001\.parquet"):
         run_query(store, "SELECT * FROM curves")
+
+
+def test_a_file_in_the_place_of_a_table_is_a_store_error(store):
+    put_part(store.sweep("s"), [trial()])
+    store.files.write("s/curves", b"")
+    with pytest.raises(StoreError, match="s/curves is a file; it should be the folder of table curves"):
+        run_query(store, "SELECT 1")
+
+
+def test_a_damaged_page_is_a_store_error_that_says_how_to_find_it(store):
+    name = put_part(store.sweep("s"), [make_row(CurveRow)])
+    damage_column(store, name, "seconds")
+    with pytest.raises(StoreError, match=r"cannot be read: .*bocb verify") as error:
+        run_query(store, "SELECT * FROM curves")
+    assert "\n" not in str(error.value)
+    assert ask(store, "SELECT val_top1 FROM curves") == [{"val_top1": 0.25}]
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT CAST('x' AS INT)",
+        "SELECT CAST(trial_id AS INT) FROM curves",
+        "SELECT epoch::TINYINT * 100::TINYINT FROM curves",
+        "SELECT error('no') FROM curves",
+        "SELECT (SELECT epoch FROM curves)",
+    ],
+)
+@pytest.mark.parametrize("rows", [1, BATCH_ROWS], ids=["at once", "streamed"])
+def test_a_mistake_in_sql_is_the_user_s_and_has_no_file_read(store, monkeypatch, sql, rows):
+    sweep = store.sweep("s")
+    put_part(sweep, [make_row(CurveRow, trial_id=str(epoch), epoch=1) for epoch in range(rows)])
+    put_part(sweep, [make_row(CurveRow, trial_id="x", epoch=epoch) for epoch in (2, 3)])
+    damage_column(store, put_part(sweep, [trial()]), "score")
+    monkeypatch.setattr(store.files, "open", lambda name: pytest.fail(f"{name} is opened"))
+    with pytest.raises(QueryError, match="the query cannot be run: "):
+        run_query(store, sql)
 
 
 def render(store, sql, form, **options):
@@ -346,9 +427,9 @@ def test_parquet_reads_back(store, tmp_path):
     row = make_row(CurveRow, train_loss=math.nan)
     put_part(store.sweep("s"), [row])
     (tmp_path / "out.parquet").write_bytes(render(store, "SELECT * FROM curves", "parquet"))
-    (read,) = pq.read_table(tmp_path / "out.parquet").to_pylist()
-    assert math.isnan(read.pop("train_loss"))
-    assert read["val_top1"] == row.val_top1
+    (found,) = pq.read_table(tmp_path / "out.parquet").to_pylist()
+    assert math.isnan(found.pop("train_loss"))
+    assert found["val_top1"] == row.val_top1
     assert pq.read_table(tmp_path / "out.parquet").schema.field("val_top1").type == "float"
 
 
@@ -364,12 +445,6 @@ def test_a_table_says_when_there_is_more_or_nothing(store):
     assert len(text.splitlines()) == TABLE_ROWS + 3
     assert text.endswith("the first 1000 of 2000 rows; --format csv, json and parquet write all\n")
     assert render(store, "SELECT 1 AS a WHERE false", "table").decode().endswith("no rows\n")
-
-
-def test_an_unknown_format_names_the_close_one(store):
-    with run_query(store, "SELECT 1") as result, pytest.raises(UsageError, match=r"'jsn'; did you mean json\?"):
-        write_result(result, "jsn", io.BytesIO())
-    assert FORMATS == ("table", "json", "csv", "parquet")
 
 
 def test_an_answer_larger_than_memory_is_sorted_on_disk(store, monkeypatch):
@@ -419,8 +494,8 @@ def test_a_filter_on_a_cell_or_trial_reaches_the_files(store, monkeypatch, condi
         compact(sweep, lease)
     if tail:
         put_part(sweep, rows([2048, 2049]))
-    with connect(store) as connection:
-        plan = connection.execute(f"EXPLAIN ANALYZE SELECT * FROM curves WHERE {condition}").fetchall()[0][1]
+    sql = f"EXPLAIN ANALYZE SELECT * FROM curves WHERE {condition}"
+    plan = read(store, lambda connection: connection.execute(sql).fetchall()[0][1])
     scanned = [int(groups) for groups in re.findall(r"Row Groups Scanned: (\d+) / 6", plan)]
     assert scanned, plan
     assert max(scanned) < 3, plan

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -18,6 +19,9 @@ from orchestrator.commands.options import (
     print_json,
 )
 from orchestrator.errors import UsageError
+
+if TYPE_CHECKING:
+    from orchestrator.store.store import Store
 
 
 def status(
@@ -64,10 +68,13 @@ def logs(
 
 def query(
     sql: Annotated[
-        str | None, typer.Argument(metavar="SQL", help="One SELECT over trials, curves, attempts, sweeps, ...")
+        str | None,
+        typer.Argument(
+            metavar="SQL|TABLE", help="One SELECT over trials, curves, attempts, sweeps, ...; with --paths a table."
+        ),
     ] = None,
     paths: Annotated[
-        bool, typer.Option("--paths", help="Instead list the Parquet files that count, of one table or of all.")
+        bool, typer.Option("--paths", help="List the Parquet files that count, of the named table or of all.")
     ] = False,
     store: StoreOption = None,
     form: Annotated[
@@ -76,17 +83,33 @@ def query(
     as_json: JsonOption = False,
 ) -> None:
     """Ask the store in SQL (DuckDB); reads only."""
-    from orchestrator.store.formats import write_result
-    from orchestrator.store.query import live_paths, path_list, run_query
+    from orchestrator.formats import write_result
+    from orchestrator.store.query import run_query
 
+    form = "json" if as_json else form
     if paths:
-        found = live_paths(existing_store(store), sql)
-        print_json(found) if as_json else print(path_list(found), end="")
+        _print_paths(existing_store(store), sql, form)
         return
     if sql is None:
         raise UsageError("bocb query needs one SELECT statement, or --paths; see `bocb query --help`")
     with run_query(existing_store(store), sql) as result:
-        write_result(result, "json" if as_json else form, sys.stdout.buffer, width=out.width)
+        write_result(result, form, sys.stdout.buffer, width=out.width)
+
+
+def _print_paths(store: Store, table: str | None, form: str) -> None:
+    from orchestrator.store.live import live_paths
+
+    if form not in ("table", "json"):
+        raise UsageError(
+            f"--paths prints one path per line, or with --format json a mapping; there is no {form} of it"
+        )
+    found = live_paths(store, table)
+    if form == "json":
+        print_json(found)
+        return
+    for tables in found.values():
+        for path in itertools.chain.from_iterable(tables.values()):
+            print(path)
 
 
 def report(

@@ -26,7 +26,7 @@ class History:
     records: Mapping[str, TrialRecord]
     """What each trial's attempts so far leave to the next one."""
     unfinished: tuple[AttemptRow, ...]
-    """Attempts that a dead driver left running."""
+    """Attempts that a dead driver left running; without what they printed."""
     tune_curves: dict[str, list[list[float]]]
     """Per cell key, the validation accuracies of its ended tune trials; only where the plan prunes."""
     gpu_seconds: float
@@ -46,7 +46,7 @@ def read_history(store: SweepStore, plan: Plan, retry: Collection[str] = ()) -> 
         retry: Kinds of failures to run again; `all` for every kind.
     """
     rows = read_rows(store, TrialRow)
-    attempts = read_rows(store, AttemptRow)
+    attempts = read_rows(store, AttemptRow, without=AttemptRow.LONG)
     # A trial whose record was damaged did not fail: it is always run again.
     kinds = {*retry, DAMAGED}
     retried = {
@@ -91,9 +91,8 @@ def _tune_curves(store: SweepStore, plan: Plan, rows: list[TrialRow]) -> dict[st
     if plan.protocol.tune.pruner == "none":
         return {}
     curves: dict[str, dict[int, float]] = defaultdict(dict)
-    for point in read_rows(store, CurveRow):
-        if point.role == Role.TUNE:
-            curves[point.trial_id][point.epoch] = point.val_top1
+    for point in read_rows(store, CurveRow, where={"role": Role.TUNE}):
+        curves[point.trial_id][point.epoch] = point.val_top1
     found: dict[str, list[list[float]]] = defaultdict(list)
     for row in sorted(rows, key=lambda row: row.number):
         if row.role == Role.TUNE and row.state == State.COMPLETE:

@@ -25,6 +25,8 @@ _READING_FUNCTIONS = {
     *("query_table", "duckdb_columns", "duckdb_functions", "duckdb_tables", "duckdb_types", "duckdb_views"),
 }
 _CATEGORY = re.compile(r"^[A-Z][A-Za-z]*(?: [A-Za-z]+)* Error: ")
+# What DuckDB's Parquet reader says of damage has no category, "Invalid" in a streamed answer, or this word.
+_NOT_OF_DAMAGE = re.compile(rf"(?!Invalid Error: |.*corrupt)(?:{_CATEGORY.pattern}|Traceback )")
 
 
 def check_select(sql: str) -> None:
@@ -56,6 +58,11 @@ def one_sentence(error: duckdb.Error) -> str:
     if text.startswith("Traceback "):  # what a registered file system raised
         text = text.splitlines()[-1].partition(": ")[2]
     return " ".join(_CATEGORY.sub("", text).split())
+
+
+def tells_of_damage(error: duckdb.Error) -> bool:
+    """Whether an error comes from a damaged file; its message may not say from which."""
+    return not _NOT_OF_DAMAGE.match(str(error))
 
 
 def _check_tree(sql: str) -> None:

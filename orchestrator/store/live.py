@@ -13,12 +13,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from orchestrator.errors import StoreError
-from orchestrator.store.files import describe
+from orchestrator.errors import StoreError, UsageError
+from orchestrator.store.files import describe, store_errors
 from orchestrator.store.paths import PartName, parse_compacted, parse_manifest, parse_part
-from orchestrator.store.schema import Row
+from orchestrator.store.schema import ROW_TYPES, Row
 from orchestrator.store.seal import seal_json, unseal_json
-from orchestrator.store.store import SweepStore
+from orchestrator.store.store import Store, SweepStore
+from search_spaces.errors import unknown_name
 
 T = TypeVar("T")
 
@@ -116,16 +117,15 @@ class TableFiles:
 def table_files(sweep: SweepStore, row_type: type[Row]) -> TableFiles:
     """The files of a table; files listed may be deleted by a compaction at any moment (see `read_live`)."""
     folder = sweep.paths.table(row_type)
-    if sweep.files.exists(folder) and not sweep.files.is_folder(folder):
-        raise StoreError(
-            f"{sweep.files.location(folder)} is a file; it should be the folder of table {row_type.TABLE}"
-        )
     for _ in range(RETRIES):
         names = sweep.files.names(folder)
+        if not names and sweep.files.exists(folder) and not sweep.files.is_folder(folder):
+            location = sweep.files.location(folder)
+            raise StoreError(f"{location} is a file; it should be the folder of table {row_type.TABLE}")
         generation = _newest_manifest(names)
         # A compaction that finished during the listing has deleted parts the listing had not reached; the listing is
         # whole if none has, because a manifest is created before anything is deleted.
-        if _newest_manifest(sweep.files.names(sweep.paths.table(row_type))) != generation:
+        if _newest_manifest(sweep.files.names(folder)) != generation:
             continue
         if generation == 0:
             return TableFiles(names=tuple(names), manifest=Manifest())
@@ -153,6 +153,34 @@ def read_live(sweep: SweepStore, row_type: type[Row], read: Callable[[TableFiles
                     f"{describe(error)}"
                 ) from error
     raise AssertionError("the loop returns or raises")
+
+
+def live_paths(store: Store, table: str | None = None) -> dict[str, dict[str, list[str]]]:
+    """The Parquet files that count at this moment, for readers other than this one: by sweep, then by table.
+
+    Right after a compaction they hold one row per key; files that a driver adds later may repeat keys, of which the
+    newest row counts, and the next compaction deletes them.
+
+    Args:
+        store: The store.
+        table: Name of one table; None for all.
+
+    Raises:
+        UsageError: There is no such table.
+        StoreError: The store cannot be read.
+    """
+    tables = {row_type.TABLE: row_type for row_type in ROW_TYPES}
+    if table is not None and table not in tables:
+        raise UsageError(f"{unknown_name('table', table, tables)}; --paths takes the name of one table, or nothing")
+    with store_errors(f"cannot read the store {store.uri}"):
+        return {
+            name: {
+                key: paths_of(store.sweep(name), row_type, table_files(store.sweep(name), row_type).live)
+                for key, row_type in tables.items()
+                if table in (None, key)
+            }
+            for name in store.sweeps()
+        }
 
 
 def paths_of(sweep: SweepStore, row_type: type[Row], names: Sequence[str]) -> list[str]:

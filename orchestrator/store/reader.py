@@ -2,52 +2,85 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping, Sequence
 from typing import TypeVar
 
 import duckdb
 import pyarrow as pa
 
 from orchestrator.errors import StoreError
-from orchestrator.store.connection import open_duckdb
+from orchestrator.store.connection import open_duckdb, quote
 from orchestrator.store.files import store_errors
+from orchestrator.store.guard import one_sentence
 from orchestrator.store.latest import newest_rows
 from orchestrator.store.live import TableFiles, paths_of, read_live, require
 from orchestrator.store.rows import decode_rows
-from orchestrator.store.schema import AttemptRow, CurveRow, Row, SweepRow, TrialRow, arrow_schema
+from orchestrator.store.schema import AttemptRow, CurveRow, Row, SweepRow, TrialRow, arrow_schema, columns_of
 from orchestrator.store.store import SweepStore
 
 R = TypeVar("R", SweepRow, TrialRow, CurveRow, AttemptRow)
 
+ANY: Mapping[str, str] = {}
+"""A condition that every row fulfils."""
 
-def read_rows(sweep: SweepStore, row_type: type[R]) -> list[R]:
+
+def read_rows(
+    sweep: SweepStore, row_type: type[R], *, where: Mapping[str, str] = ANY, without: Collection[str] = ()
+) -> list[R]:
     """The newest row of each key as records, sorted by key; times are UTC without a zone.
 
-    Raises:
-        StoreError: A file of the table cannot be read.
-    """
-    return decode_rows(read_table(sweep, row_type), row_type)
-
-
-def read_table(sweep: SweepStore, row_type: type[Row]) -> pa.Table:
-    """The newest row of each key as an Arrow table, sorted by key, with the columns of the schema and no others.
+    Args:
+        sweep: The sweep.
+        row_type: The table.
+        where: Columns and what they must be equal to: of the key, or what follows from it.
+        without: Optional columns that are not wanted: they are not read, and None in the records.
 
     Raises:
         StoreError: A file of the table cannot be read.
     """
+    names = [column.name for column in columns_of(row_type) if column.name not in without]
+    return decode_rows(read_table(sweep, row_type, where=where, columns=names), row_type)
+
+
+def read_table(
+    sweep: SweepStore,
+    row_type: type[Row],
+    *,
+    where: Mapping[str, str] = ANY,
+    columns: Sequence[str] | None = None,
+) -> pa.Table:
+    """The newest row of each key as an Arrow table, sorted by key.
+
+    Args:
+        sweep: The sweep.
+        row_type: The table.
+        where: As for `read_rows`.
+        columns: Those to read; None for all of the schema. There are never others.
+
+    Raises:
+        StoreError: A file of the table cannot be read.
+    """
+    schema = arrow_schema(row_type)
+    if columns is not None:
+        schema = pa.schema([schema.field(name) for name in columns], metadata=schema.metadata)
+    condition = " AND ".join(f"{name} = {quote(value)}" for name, value in where.items()) or "true"
+
+    def read(files: TableFiles) -> pa.Table:
+        rows = newest_rows(
+            row_type,
+            compacted=paths_of(sweep, row_type, files.compacted),
+            tail=paths_of(sweep, row_type, files.tail),
+            filtered=bool(where),
+        )
+        sql = f"SELECT {', '.join(schema.names)} FROM ({rows}) WHERE {condition} ORDER BY {', '.join(row_type.KEY)}"  # noqa: S608 - names come from the schema and values are quoted
+        with open_duckdb(sweep.files) as connection:
+            try:
+                return connection.sql(sql).to_arrow_table()
+            except duckdb.Error as error:
+                require(sweep, row_type, files.live)
+                raise StoreError(
+                    f"table {row_type.TABLE} of sweep {sweep.name!r} cannot be read: {one_sentence(error)}"
+                ) from error
+
     with store_errors(f"cannot read sweep {sweep.name!r}"):
-        return read_live(sweep, row_type, lambda files: _read(sweep, row_type, files))
-
-
-def _read(sweep: SweepStore, row_type: type[Row], files: TableFiles) -> pa.Table:
-    sql = newest_rows(
-        row_type,
-        compacted=paths_of(sweep, row_type, files.compacted),
-        tail=paths_of(sweep, row_type, files.tail),
-    )
-    with open_duckdb(sweep.files) as connection:
-        try:
-            table = connection.sql(f"{sql} ORDER BY {', '.join(row_type.KEY)}").to_arrow_table()
-        except duckdb.Error as error:
-            require(sweep, row_type, files.live)
-            raise StoreError(f"table {row_type.TABLE} of sweep {sweep.name!r} cannot be read: {error}") from error
-    return pa.Table.from_arrays(table.columns, schema=arrow_schema(row_type))
+        return pa.Table.from_arrays(read_live(sweep, row_type, read).columns, schema=schema)

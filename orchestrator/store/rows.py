@@ -7,6 +7,7 @@ import math
 import sys
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, TypeVar
 
 import pyarrow as pa
@@ -34,36 +35,35 @@ from orchestrator.store.seal import sealed_writer
 R = TypeVar("R", SweepRow, TrialRow, CurveRow, AttemptRow)
 
 
-def _check_of(kind: pa.DataType) -> Callable[[Any], bool]:
-    """What tells whether a value can be stored in a column of that type."""
+def _is_integer(limit: int, value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and -limit <= value < limit
 
-    def is_integer(value: Any) -> bool:
-        return isinstance(value, int) and not isinstance(value, bool) and -limit <= value < limit
 
-    def is_number(value: Any) -> bool:
-        if isinstance(value, float):
-            return abs(value) <= limit or not math.isfinite(value)
-        return isinstance(value, int) and not isinstance(value, bool) and abs(value) <= limit
+def _is_number(limit: float, value: Any) -> bool:
+    if isinstance(value, float):
+        return abs(value) <= limit or not math.isfinite(value)
+    return isinstance(value, int) and not isinstance(value, bool) and abs(value) <= limit
 
-    def is_accepted(value: Any) -> bool:
-        return isinstance(value, accepted)
 
-    if kind in (SMALL, INTEGER):
-        limit: float = 2**31 if kind == SMALL else 2**63
-        return is_integer
-    if kind in (METRIC, PRECISE):
-        # A finite number may not become infinite: in float32 what lies half a step above the largest one does.
-        limit = math.nextafter(2.0**128 - 2.0**103, 0) if kind == METRIC else sys.float_info.max
-        return is_number
-    accepted = {TEXT: str, MOMENT: datetime, BOOLEAN: bool}[kind]
-    return is_accepted
+def _is_a(accepted: type, value: Any) -> bool:
+    return isinstance(value, accepted)
 
+
+_FITS: dict[pa.DataType, Callable[[Any], bool]] = {
+    SMALL: partial(_is_integer, 2**31),
+    INTEGER: partial(_is_integer, 2**63),
+    # A finite number may not become infinite: in float32 what lies half a step above the largest one does.
+    METRIC: partial(_is_number, math.nextafter(2.0**128 - 2.0**103, 0)),
+    PRECISE: partial(_is_number, sys.float_info.max),
+    TEXT: partial(_is_a, str),
+    MOMENT: partial(_is_a, datetime),
+    BOOLEAN: partial(_is_a, bool),
+}
 
 # Made once, because every measurement passes through them.
 _CHECKS = {
     row_type: [
-        (column.name, _check_of(column.metadata["arrow"]), column.metadata["nullable"])
-        for column in columns_of(row_type)
+        (column.name, _FITS[column.metadata["arrow"]], column.metadata["nullable"]) for column in columns_of(row_type)
     ]
     for row_type in ROW_TYPES
 }

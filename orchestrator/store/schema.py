@@ -164,6 +164,8 @@ class AttemptRow:
 
     TABLE: ClassVar[str] = "attempts"
     KEY: ClassVar[tuple[str, ...]] = ("sweep", "trial_id", "attempt")
+    LONG: ClassVar[tuple[str, ...]] = ("traceback", "log")
+    """Columns that may hold a megabyte: who needs all attempts at once reads them without these."""
 
     sweep: str = column(TEXT, "Name of the sweep.")
     trial_id: str = column(TEXT, "The trial.")
@@ -193,6 +195,11 @@ class AttemptRow:
 
 Row = SweepRow | TrialRow | CurveRow | AttemptRow
 ROW_TYPES: tuple[type[Row], ...] = (SweepRow, TrialRow, CurveRow, AttemptRow)
+
+WRITE_ORDER: tuple[type[Row], ...] = (SweepRow, CurveRow, AttemptRow, TrialRow)
+"""A trial's row closes it, so it comes last: whatever is killed, a trial in the store has its whole curve there."""
+READ_ORDER = WRITE_ORDER[::-1]
+"""Against the order of writing: what a row rests on was there before it, and is found after it."""
 
 NEWEST_FIRST: dict[str, tuple[str, ...]] = {
     "sweeps": ("driver_epoch",),

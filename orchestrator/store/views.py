@@ -1,4 +1,4 @@
-"""The ready answers of `bocb query`, as SQL over the tables.
+"""What `bocb query` shows: a view of each table, one row per key, and ready answers as SQL over these.
 
 Scores: COMPLETE and DIVERGED trials have one (a diverged trial's is chance, because leaving it out would flatter its
 cell), PRUNED and FAIL have none.
@@ -6,9 +6,19 @@ cell), PRUNED and FAIL have none.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import duckdb
+
+from orchestrator.store.connection import quote
+from orchestrator.store.latest import column_list, newest_rows, rows_of
+from orchestrator.store.listing import Listing
+from orchestrator.store.schema import ROW_TYPES, AttemptRow
+from orchestrator.store.store import Store
+
 CELL = "sweep, backbone, recipe, optimizer"
 
-# ruff: noqa: S608 - no part of this SQL comes from outside
+# ruff: noqa: S608 - what comes from outside is quoted
 
 READY_ANSWERS: dict[str, str] = {
     # The best COMPLETE trial of each cell, ties to the lower number. `score_rule` tells on which data it was scored.
@@ -52,3 +62,39 @@ READY_ANSWERS: dict[str, str] = {
         WHERE role = 'design' ORDER BY {CELL}, hp_lr, trial_id
     """,
 }
+VIEWS = (*(row_type.TABLE for row_type in ROW_TYPES), *READY_ANSWERS)
+
+
+def create_views(connection: duckdb.DuckDBPyConnection, store: Store, listing: Listing) -> None:
+    """Creates all `VIEWS` over the files of a listing.
+
+    Raises:
+        duckdb.Error: A file has vanished, or cannot be read.
+    """
+
+    def locations(names: Sequence[str]) -> list[str]:
+        return [store.files.location(name) for name in names]
+
+    # Files are immutable, and each is scanned more than once: its footer need not be read again.
+    connection.execute("SET parquet_metadata_cache = true")
+    # Creating a view opens all files below it. The ready answers are therefore made over empty tables first, and find
+    # the files when they are asked.
+    for row_type in listing.tables:
+        connection.execute(f"CREATE VIEW {row_type.TABLE} AS {rows_of(row_type, [])}")
+    for name, sql in READY_ANSWERS.items():
+        connection.execute(f"CREATE VIEW {name} AS {sql}")
+    for row_type, table in listing.tables.items():
+        sql = newest_rows(row_type, compacted=locations(table.compacted), tail=locations(table.tail), filtered=True)
+        if table.without_tail:
+            sql = f"{rows_of(row_type, locations(table.without_tail))} UNION ALL SELECT * FROM ({sql})"
+        if row_type is AttemptRow:
+            sql = _with_lost(sql, listing.running)
+        columns = column_list(row_type)
+        connection.execute(f"CREATE OR REPLACE VIEW {row_type.TABLE} AS SELECT {columns} FROM ({sql})")
+
+
+def _with_lost(sql: str, running: Sequence[tuple[str, int]]) -> str:
+    """An attempt that began and did not end is lost unless the driver that began it is at work."""
+    alive = " OR ".join(f"(sweep = {quote(name)} AND driver_epoch = {epoch})" for name, epoch in running) or "false"
+    lost = f"CASE WHEN outcome = 'RUNNING' AND NOT ({alive}) THEN 'LOST' ELSE outcome END"
+    return f"SELECT * REPLACE ({lost} AS outcome) FROM ({sql})"

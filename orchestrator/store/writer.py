@@ -15,14 +15,11 @@ from orchestrator.store.files import describe
 from orchestrator.store.lease import Lease
 from orchestrator.store.live import table_files
 from orchestrator.store.rows import check_row, encode_part
-from orchestrator.store.schema import AttemptRow, CurveRow, Row, SweepRow, TrialRow
+from orchestrator.store.schema import WRITE_ORDER, Row
 from orchestrator.store.store import SweepStore
 
 FIRST_RETRY_SECONDS = 0.5
 LAST_RETRY_SECONDS = 30.0
-
-WRITE_ORDER: tuple[type[Row], ...] = (SweepRow, CurveRow, AttemptRow, TrialRow)
-"""A trial's row closes it, so it comes last: whatever is killed, a trial in the store has its whole curve there."""
 
 _log = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ from orchestrator.store.connection import open_duckdb
 from orchestrator.store.files import store_errors
 from orchestrator.store.lease import driver_of
 from orchestrator.store.paths import SweepPaths, is_checkpoint
-from orchestrator.store.schema import AttemptRow, CurveRow, Row, SweepRow, TrialRow
+from orchestrator.store.schema import READ_ORDER, SweepRow, TrialRow
 from orchestrator.store.store import SweepStore
 from orchestrator.upkeep.findings import Findings, Problem, Remedy
 from orchestrator.upkeep.verify_drivers import check_drivers
@@ -21,8 +21,6 @@ from orchestrator.upkeep.verify_rows import check_rows, count_of, damage_problem
 from orchestrator.upkeep.verify_tables import look_at_table
 from orchestrator.worker.checkpoints import decode
 
-READ_ORDER: tuple[type[Row], ...] = (TrialRow, AttemptRow, CurveRow, SweepRow)
-"""Against the order of writing: what a trial's row rests on was there before it."""
 MEMORY_LIMIT = "1GB"
 """Of the database that holds the rows; beyond it they lie on disk."""
 

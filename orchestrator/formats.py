@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable, Iterator
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Literal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -19,15 +19,15 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from orchestrator.errors import UsageError
 from orchestrator.store.query import QueryResult
-from search_spaces.errors import unknown_name
+
+Format = Literal["table", "json", "csv", "parquet"]
 
 TABLE_ROWS = 1000
 CELL_WIDTH = 60
 
 
-def write_result(result: QueryResult, form: str, out: BinaryIO, *, width: int = 120) -> None:
+def write_result(result: QueryResult, form: Format, out: BinaryIO, *, width: int = 120) -> None:
     """Writes a result, batch by batch.
 
     Args:
@@ -36,12 +36,7 @@ def write_result(result: QueryResult, form: str, out: BinaryIO, *, width: int = 
             ISO), `csv` (with a header; null is empty) or `parquet`.
         out: Where the bytes go; text is UTF-8.
         width: Columns of the terminal. A wider table is written as one block of lines per row.
-
-    Raises:
-        UsageError: There is no such form.
     """
-    if form not in _WRITERS:
-        raise UsageError(str(unknown_name("format", form, _WRITERS)))
     _WRITERS[form](result, out, width)
 
 
@@ -160,10 +155,9 @@ def _scalar(value: Any) -> Any:
     return str(value)
 
 
-_WRITERS: dict[str, Callable[[QueryResult, BinaryIO, int], None]] = {
+_WRITERS: dict[Format, Callable[[QueryResult, BinaryIO, int], None]] = {
     "table": _write_table,
     "json": _write_json,
     "csv": _write_csv,
     "parquet": _write_parquet,
 }
-FORMATS = tuple(_WRITERS)
