@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import logging
+import os
 import socket
+import sys
+import threading
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
+import psutil
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from orchestrator.errors import ClusterError, UsageError
+from orchestrator.errors import ClusterError, Exit, UsageError
 from orchestrator.planning.spec import ResourcesSection, Spec
 from orchestrator.running.outcomes import Loss
+from orchestrator.running.signals import withheld
 from orchestrator.store.store import Store, SweepStore
 from trainers.config import Precision
 
@@ -45,20 +50,67 @@ def connected(address: str | None) -> Iterator[None]:
     """
     if address is not None:
         _check_reachable(address)
+    others = psutil.Process().children()
     try:
-        ray.init(
-            address=address or "local",
-            include_dashboard=None if address else False,
-            logging_level=logging.WARNING,
-            log_to_driver=False,
-        )
-    except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
+        with withheld():
+            ray.init(
+                address=address or "local",
+                include_dashboard=None if address else False,
+                logging_level=logging.WARNING,
+                log_to_driver=False,
+            )
+    except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
         where = f"the Ray cluster at {address}" if address else "a Ray cluster on this machine"
         raise ClusterError(f"{where} cannot be used: {_first_line(error)}") from None
+    started = [process for process in psutil.Process().children() if process not in others]
+    is_over = threading.Event()
+    threading.Thread(target=_watch_the_head, args=(started, is_over), name="head-watch", daemon=True).start()
     try:
         yield
     finally:
+        is_over.set()
+        _end_with_the_raylet(started)
         ray.shutdown()
+
+
+def _watch_the_head(started: list[psutil.Process], is_over: threading.Event) -> None:
+    """Ends this process where a private cluster has lost its head, since a call to that returns to nobody.
+
+    It is as if the driver had been killed: what was reported in the last second is reported again by the next run.
+    """
+    heads = _named("gcs_server", started)
+    while heads and not is_over.wait(1.0):
+        if not all(head.is_running() and head.status() != psutil.STATUS_ZOMBIE for head in heads):
+            sys.stderr.write("bocb: the head of the Ray cluster has died; the same command continues the sweep\n")
+            sys.stderr.flush()
+            os._exit(Exit.INCOMPLETE)
+
+
+def _end_with_the_raylet(started: list[psutil.Process]) -> None:
+    """Ends a private cluster's processes after its raylet: `ray.shutdown` would ask each, and wait in vain."""
+    raylets = _named("raylet", started)
+    if not raylets:
+        return
+    everything = [*started]
+    for process in started:
+        with suppress(psutil.Error):
+            everything += process.children(recursive=True)
+
+    def end() -> None:
+        psutil.wait_procs(raylets, timeout=DEATH_SECONDS)
+        for process in everything:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+
+    threading.Thread(target=end, daemon=True).start()
+
+
+def _named(name: str, processes: list[psutil.Process]) -> list[psutil.Process]:
+    found = []
+    for process in processes:
+        with suppress(psutil.Error):
+            found += [process] if process.name() == name else []
+    return found
 
 
 def trial_resources(spec: Spec) -> TrialResources:

@@ -48,6 +48,25 @@ def stopping(stop: Callable[[], None]) -> Iterator[list[int]]:
 
 
 @contextmanager
+def withheld() -> Iterator[None]:
+    """While Ray is started, no signal of `STOP_SIGNALS` comes; the processes that it starts never get one.
+
+    A signal to a whole process group, as `timeout` and batch systems send, would otherwise end a private cluster
+    before its driver could save anything. What came meanwhile comes afterwards, to the handlers from before: Ray puts
+    one of its own in their place.
+    """
+    handlers = {number: signal.getsignal(number) for number in STOP_SIGNALS}
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
+    try:
+        yield
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            for number, handler in handlers.items():
+                signal.signal(number, handler or signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
 def _handling(handle: Callable[[int, FrameType | None], None]) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield  # Python gives signals to the main thread alone

@@ -90,7 +90,7 @@ def _run(plan: Plan, sweep: SweepStore, options: RunOptions, progress: Progress)
     # Deferred: Ray takes seconds to import, reads its environment then, and a complete sweep needs none of it.
     from orchestrator.running import cluster
 
-    with cluster.connected(options.address), interrupting():  # again: Ray sets a handler of its own when it starts
+    with cluster.connected(options.address):
         # Whatever can be refused is refused before anything is written.
         resources = cluster.trial_resources(plan.spec)
         cluster.check_store_is_shared(sweep)
