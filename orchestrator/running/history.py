@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from orchestrator.clock import utc_now
 from orchestrator.planning.plan import Plan, Role, cell_key
+from orchestrator.planning.spec_changes import check_edit
 from orchestrator.running.outcomes import DAMAGED, RETRY_ALL, Outcome, State, TrialRecord
 from orchestrator.store.reader import read_rows
 from orchestrator.store.schema import AttemptRow, CurveRow, SweepRow, TrialRow
@@ -37,9 +38,14 @@ def failure_kind(row: TrialRow) -> str:
     return (row.reason or "error").partition(":")[0]
 
 
+def recorded_versions(store: SweepStore) -> list[SweepRow]:
+    """The versions of a sweep that were run, oldest first."""
+    return sorted(read_rows(store, SweepRow), key=lambda row: row.version)
+
+
 def newest_version(store: SweepStore) -> SweepRow | None:
     """The newest version of a sweep, or None where none was run."""
-    return max(read_rows(store, SweepRow), key=lambda row: row.version, default=None)
+    return next(reversed(recorded_versions(store)), None)
 
 
 def read_history(store: SweepStore, plan: Plan, retry: Collection[str] = ()) -> History:
@@ -49,7 +55,13 @@ def read_history(store: SweepStore, plan: Plan, retry: Collection[str] = ()) -> 
         store: The sweep's part of the store.
         plan: The plan to go on with.
         retry: Kinds of failures to run again; `all` for every kind.
+
+    Raises:
+        SpecError: Results of the plan could not be compared with what the store has.
+        StoreError: The store cannot be read.
     """
+    versions = recorded_versions(store)
+    check_edit(versions, plan)
     rows = read_rows(store, TrialRow)
     attempts = read_rows(store, AttemptRow)
     # A trial whose record was damaged did not fail: it is always run again.
@@ -58,7 +70,7 @@ def read_history(store: SweepStore, plan: Plan, retry: Collection[str] = ()) -> 
         row.trial_id for row in rows if row.state == State.FAIL and (RETRY_ALL in kinds or failure_kind(row) in kinds)
     }
     return History(
-        version=newest_version(store),
+        version=versions[-1] if versions else None,
         ended=tuple(row for row in rows if row.trial_id not in retried),
         records=_records(attempts, plan.spec.training.batch_size),
         unfinished=tuple(row for row in attempts if row.outcome == Outcome.RUNNING),
