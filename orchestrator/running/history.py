@@ -10,6 +10,7 @@ from orchestrator.clock import utc_now
 from orchestrator.planning.plan import Plan, Role, cell_key
 from orchestrator.planning.spec_changes import check_edit
 from orchestrator.running.outcomes import DAMAGED, RETRY_ALL, Outcome, State, TrialRecord
+from orchestrator.running.trial_rows import gpu_share
 from orchestrator.store.reader import read_rows
 from orchestrator.store.schema import AttemptRow, CurveRow, SweepRow, TrialRow
 from orchestrator.store.store import SweepStore
@@ -27,10 +28,11 @@ class History:
     records: Mapping[str, TrialRecord]
     """What each trial's attempts so far leave to the next one."""
     unfinished: tuple[AttemptRow, ...]
-    """Attempts that a dead driver left running."""
+    """Attempts that a dead driver left running, with what they cost."""
     tune_curves: dict[str, list[list[float]]]
     """Per cell key, the validation accuracies of its ended tune trials; only where the plan prunes."""
     gpu_seconds: float
+    """What all attempts so far cost, those that were lost included."""
 
 
 def failure_kind(row: TrialRow) -> str:
@@ -63,7 +65,7 @@ def read_history(store: SweepStore, plan: Plan, retry: Collection[str] = ()) -> 
     versions = recorded_versions(store)
     check_edit(versions, plan)
     rows = read_rows(store, TrialRow)
-    attempts = read_rows(store, AttemptRow)
+    attempts = _with_cost(store, plan, read_rows(store, AttemptRow), rows)
     # A trial whose record was damaged did not fail: it is always run again.
     kinds = {*retry, DAMAGED}
     retried = {
@@ -92,6 +94,46 @@ def lost_attempts(store: SweepStore, history: History, driver_epoch: int) -> lis
         )
         for row in history.unfinished
     ]
+
+
+def _with_cost(store: SweepStore, plan: Plan, attempts: list[AttemptRow], rows: list[TrialRow]) -> list[AttemptRow]:
+    """The attempts, with the GPU time of those that a dead driver left: of their epochs that the store has.
+
+    What is not known is left out: the epoch under way, rows that were not written yet, and, of an attempt that went
+    on from a checkpoint, epochs that an attempt before it had trained already.
+    """
+    share = _share_of_lost(plan, rows)
+    lost = {row.trial_id for row in attempts if row.outcome == Outcome.RUNNING}
+    curves: dict[tuple[str, int], list[CurveRow]] = defaultdict(list)
+    if lost and share:
+        for point in read_rows(store, CurveRow, trials=lost):
+            curves[point.trial_id, point.attempt].append(point)
+    reached: dict[str, int] = defaultdict(int)
+    found = []
+    for row in sorted(attempts, key=lambda row: row.attempt):
+        if row.outcome == Outcome.RUNNING:
+            curve = curves[row.trial_id, row.attempt]
+            seconds = sum(point.seconds for point in curve if point.epoch > reached[row.trial_id])
+            epochs = max((point.epoch for point in curve), default=None)
+            found.append(replace(row, gpu_seconds=seconds * share, epochs_done=epochs))
+        else:
+            found.append(row)
+        reached[row.trial_id] = max(reached[row.trial_id], row.epochs_done or 0)
+    return found
+
+
+def _share_of_lost(plan: Plan, rows: list[TrialRow]) -> float:
+    """The share of a GPU that lost attempts held; they did not live to say on which device they ran.
+
+    It is taken to be that of the trials that ended. Where none has, a GPU is assumed if the spec asks for one or
+    sets a budget: a budget that ends a sweep early can be raised, one that was overdrawn is spent.
+    """
+    devices = {row.device for row in rows if row.device is not None}
+    resources = plan.spec.resources
+    is_gpu = (
+        devices != {"cpu"} if devices else resources.gpus_per_trial != "auto" or resources.max_gpu_hours is not None
+    )
+    return gpu_share(plan) if is_gpu else 0.0
 
 
 def _records(attempts: list[AttemptRow], batch_size: int) -> dict[str, TrialRecord]:
