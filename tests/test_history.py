@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.clock import utc_now
 from orchestrator.planning.plan import Plan
 from orchestrator.running import history
 from orchestrator.running.driver import Driver
@@ -14,7 +15,7 @@ from orchestrator.running.history import lost_attempts, read_history
 from orchestrator.store.lease import claim
 from orchestrator.store.reader import read_rows
 from orchestrator.store.schema import AttemptRow, CurveRow, Row, TrialRow
-from orchestrator.store.store import SweepStore
+from orchestrator.store.store import SweepStore, open_store
 from orchestrator.store.writer import TableWriter
 from tests.planned_sweeps import small_plan
 from tests.sweeps_in_process import run_here
@@ -56,6 +57,7 @@ def test_an_attempt_that_died_with_its_driver_has_cost_its_epochs(
     assert found.gpu_seconds == expected
     (lost,) = lost_attempts(sweep, found, driver_epoch=7)
     assert (lost.trial_id, lost.outcome, lost.driver_epoch) == (running.trial_id, "LOST", 7)
+    assert (lost.first_epoch, lost.epochs_done) == (1, 2)
     assert lost.gpu_seconds == expected
     write(sweep, [lost])
     assert read_history(sweep, plan).gpu_seconds == expected
@@ -79,7 +81,7 @@ def test_epochs_that_were_restored_are_paid_once(tmp_path: Path) -> None:
     assert read_history(sweep, plan).gpu_seconds == (1 + 2 + 3) / 2
 
 
-def test_curves_are_read_only_where_a_gpu_was_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_curves_are_read_of_lost_trials_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     plan, sweep, running = killed(tmp_path, device="NVIDIA H100")
     read: list[object] = []
 
@@ -99,3 +101,38 @@ def test_a_driver_whose_budget_is_spent_by_lost_attempts_is_out_of_it(tmp_path: 
     past = read_history(sweep, plan)
     with claim(sweep) as lease, TableWriter(sweep, lease) as writer:
         assert Driver(plan, sweep, lease, writer, past).out_of_budget
+
+
+def lost(number: int, reason: str, *, outcome: str = "LOST", epochs: int = 0, restored: int = 0) -> AttemptRow:
+    return AttemptRow(
+        sweep="small",
+        trial_id="one",
+        attempt=number,
+        driver_epoch=1,
+        outcome=outcome,
+        reason=reason,
+        started_at=utc_now(),
+        ended_at=utc_now(),
+        first_epoch=restored + 1,
+        epochs_done=epochs,
+    )
+
+
+@pytest.mark.parametrize(
+    ("attempts", "expected"),
+    [
+        ([lost(1, "worker died"), lost(2, "worker died: signal 9")], 2),
+        ([lost(1, "worker died"), lost(2, "node lost"), lost(3, "preempted"), lost(4, "its driver died")], 1),
+        ([lost(1, "worker died"), lost(2, "worker died", epochs=3, restored=2), lost(3, "worker died")], 2),
+        ([lost(1, "worker died"), lost(2, "worker died", epochs=2, restored=2)], 2),
+        ([lost(1, "worker died"), lost(2, "its driver died", epochs=3), lost(3, "node lost")], 0),
+        ([lost(1, "worker died"), lost(2, "stopped after 1 of 3 epochs", outcome="STOPPED", epochs=1)], 0),
+        ([lost(1, "worker died"), lost(2, "lost: 5 workers in a row died", outcome="FAIL"), lost(3, "node lost")], 0),
+    ],
+)
+def test_workers_lost_in_a_row_are_counted_on_by_the_next_driver(
+    tmp_path: Path, attempts: list[AttemptRow], expected: int
+) -> None:
+    sweep = open_store(str(tmp_path), create=True).sweep("small")
+    write(sweep, list(attempts))
+    assert read_history(sweep, small_plan()).records["one"].lost_in_a_row == expected

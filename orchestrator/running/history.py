@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from orchestrator.clock import utc_now
 from orchestrator.planning.plan import Plan, Role, cell_key
 from orchestrator.planning.spec_changes import check_edit
-from orchestrator.running.outcomes import DAMAGED, RETRY_ALL, Outcome, State, TrialRecord
+from orchestrator.running.outcomes import DAMAGED, RETRY_ALL, Loss, Outcome, State, TrialRecord
 from orchestrator.running.trial_rows import gpu_share
 from orchestrator.store.reader import read_rows
 from orchestrator.store.schema import AttemptRow, CurveRow, SweepRow, TrialRow
@@ -28,7 +28,7 @@ class History:
     records: Mapping[str, TrialRecord]
     """What each trial's attempts so far leave to the next one."""
     unfinished: tuple[AttemptRow, ...]
-    """Attempts that a dead driver left running, with what they cost."""
+    """Attempts that a dead driver left running, with what they did and cost."""
     tune_curves: dict[str, list[list[float]]]
     """Per cell key, the validation accuracies of its ended tune trials; only where the plan prunes."""
     gpu_seconds: float
@@ -65,7 +65,7 @@ def read_history(store: SweepStore, plan: Plan, retry: Collection[str] = ()) -> 
     versions = recorded_versions(store)
     check_edit(versions, plan)
     rows = read_rows(store, TrialRow)
-    attempts = _with_cost(store, plan, read_rows(store, AttemptRow), rows)
+    attempts = _with_work(store, plan, read_rows(store, AttemptRow), rows)
     # A trial whose record was damaged did not fail: it is always run again.
     kinds = {*retry, DAMAGED}
     retried = {
@@ -96,29 +96,29 @@ def lost_attempts(store: SweepStore, history: History, driver_epoch: int) -> lis
     ]
 
 
-def _with_cost(store: SweepStore, plan: Plan, attempts: list[AttemptRow], rows: list[TrialRow]) -> list[AttemptRow]:
-    """The attempts, with the GPU time of those that a dead driver left: of their epochs that the store has.
+def _with_work(store: SweepStore, plan: Plan, attempts: list[AttemptRow], rows: list[TrialRow]) -> list[AttemptRow]:
+    """The attempts; those that a dead driver left with the epochs that the store has of them, and their GPU time.
 
     What is not known is left out: the epoch under way, rows that were not written yet, and, of an attempt that went
     on from a checkpoint, epochs that an attempt before it had trained already.
     """
-    share = _share_of_lost(plan, rows)
     lost = {row.trial_id for row in attempts if row.outcome == Outcome.RUNNING}
     curves: dict[tuple[str, int], list[CurveRow]] = defaultdict(list)
-    if lost and share:
-        for point in read_rows(store, CurveRow, trials=lost):
-            curves[point.trial_id, point.attempt].append(point)
+    for point in read_rows(store, CurveRow, trials=lost) if lost else ():
+        curves[point.trial_id, point.attempt].append(point)
+    share = _share_of_lost(plan, rows)
     reached: dict[str, int] = defaultdict(int)
     found = []
     for row in sorted(attempts, key=lambda row: row.attempt):
+        before = reached[row.trial_id]
         if row.outcome == Outcome.RUNNING:
             curve = curves[row.trial_id, row.attempt]
-            seconds = sum(point.seconds for point in curve if point.epoch > reached[row.trial_id])
-            epochs = max((point.epoch for point in curve), default=None)
-            found.append(replace(row, gpu_seconds=seconds * share, epochs_done=epochs))
+            seconds = sum(point.seconds for point in curve if point.epoch > before)
+            epochs = max((point.epoch for point in curve), default=0)
+            found.append(replace(row, first_epoch=before + 1, epochs_done=epochs, gpu_seconds=seconds * share))
         else:
             found.append(row)
-        reached[row.trial_id] = max(reached[row.trial_id], row.epochs_done or 0)
+        reached[row.trial_id] = max(before, row.epochs_done or 0)
     return found
 
 
@@ -139,8 +139,12 @@ def _share_of_lost(plan: Plan, rows: list[TrialRow]) -> float:
 def _records(attempts: list[AttemptRow], batch_size: int) -> dict[str, TrialRecord]:
     records: dict[str, TrialRecord] = defaultdict(TrialRecord)
     for row in sorted(attempts, key=lambda row: row.attempt):
-        records[row.trial_id].attempts = row.attempt
-        records[row.trial_id].note(row.outcome, row.micro_batch, batch_size)
+        record = records[row.trial_id]
+        record.attempts = row.attempt
+        record.note(row.outcome, row.micro_batch, batch_size)
+        if (row.epochs_done or 0) >= (row.first_epoch or 1):
+            record.lost_in_a_row = 0
+        record.lost_in_a_row += row.outcome == Outcome.LOST and (row.reason or "").startswith(Loss.WORKER)
     return records
 
 
