@@ -17,6 +17,7 @@ from orchestrator.store.reader import read_rows
 from orchestrator.store.schema import AttemptRow, CurveRow, Row, TrialRow
 from orchestrator.store.store import SweepStore, open_store
 from orchestrator.store.writer import TableWriter
+from tests.integration.commands import bocb
 from tests.planned_sweeps import small_plan
 from tests.sweeps_in_process import run_here
 
@@ -101,6 +102,16 @@ def test_a_driver_whose_budget_is_spent_by_lost_attempts_is_out_of_it(tmp_path: 
     past = read_history(sweep, plan)
     with claim(sweep) as lease, TableWriter(sweep, lease) as writer:
         assert Driver(plan, sweep, lease, writer, past).out_of_budget
+
+
+@pytest.mark.ray
+def test_a_run_whose_budget_was_spent_by_a_lost_attempt_exits_with_six(tmp_path: Path) -> None:
+    plan, sweep, _ = killed(tmp_path / "store", device="NVIDIA H100", max_gpu_hours=2.9 / 3600)
+    (tmp_path / "spec.json").write_text(plan.spec.canonical_json())
+    answer = bocb(tmp_path / "store", "run", "spec.json")
+    assert answer.returncode == 6, answer.stdout + answer.stderr
+    assert [row.outcome for row in read_rows(sweep, AttemptRow)].count("LOST") == 1
+    assert len(read_rows(sweep, TrialRow)) == 1
 
 
 def lost(number: int, reason: str, *, outcome: str = "LOST", epochs: int = 0, restored: int = 0) -> AttemptRow:
