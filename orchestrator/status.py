@@ -5,18 +5,17 @@ from __future__ import annotations
 import json
 from collections import Counter, defaultdict
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import duckdb
 
 from orchestrator.clock import utc_now
+from orchestrator.store.lease import DriverInfo
 from orchestrator.store.listing import working_driver
 from orchestrator.store.query import read
 from orchestrator.store.store import Store
-
-RATE_TRIALS = 50
-"""The time left follows from how long the last so many trials took to come in."""
+from orchestrator.time_left import RATE_TRIALS, seconds_left
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +80,7 @@ def sweep_status(store: Store, name: str) -> SweepStatus:
         UsageError: The store has no such sweep.
         StoreError: The store cannot be read.
     """
-    alive = working_driver(store.existing_sweep(name)) is not None
+    driver = working_driver(store.existing_sweep(name))
     facts = read(store, lambda connection: _facts(connection, name))
     states: Counter[str] = Counter()
     for row in facts.counted:
@@ -91,9 +90,9 @@ def sweep_status(store: Store, name: str) -> SweepStatus:
         planned=facts.planned,
         states=dict(sorted(states.items())),
         cells=_cells(facts.cells, facts.counted),
-        running=facts.running if alive else 0,
-        driver_alive=alive,
-        seconds_left=_seconds_left(facts.recent, facts.planned - states.total()) if alive else None,
+        running=facts.running if driver else 0,
+        driver_alive=driver is not None,
+        seconds_left=_seconds_left(driver, facts, facts.planned - states.total()),
         updated_at=max((row[6] for row in facts.counted), default=None),
     )
 
@@ -122,7 +121,7 @@ def _facts(connection: duckdb.DuckDBPyConnection, name: str) -> _Facts:
         "SELECT count(*) FROM attempts WHERE sweep = ? AND outcome = 'RUNNING'", [name]
     ).fetchone()
     recent = connection.execute(
-        "SELECT ended_at FROM trials WHERE sweep = ? ORDER BY ended_at DESC LIMIT ?", [name, RATE_TRIALS]
+        "SELECT ended_at FROM trials WHERE sweep = ? ORDER BY ended_at DESC LIMIT ?", [name, RATE_TRIALS + 1]
     ).fetchall()
     return _Facts(
         cells=json.loads(version[0]) if version else [],
@@ -148,9 +147,8 @@ def _cells(planned: list[list[str]], counted: list[tuple[Any, ...]]) -> tuple[Ce
     )
 
 
-def _seconds_left(ended_at: list[datetime], missing: int) -> float | None:
-    """Trials missing times the mean time between the newest ends."""
-    if len(ended_at) < 2 or missing <= 0:
+def _seconds_left(driver: DriverInfo | None, facts: _Facts, missing: int) -> float | None:
+    if driver is None:
         return None
-    span: timedelta = utc_now() - ended_at[-1]
-    return missing * span.total_seconds() / len(ended_at)
+    ends = [(utc_now() - ended_at).total_seconds() for ended_at in facts.recent]
+    return seconds_left(ends, driver.running_for, missing)

@@ -120,7 +120,7 @@ def test_a_node_that_went_away_is_never_charged(loss: Loss) -> None:
 
 
 def test_a_retry_begins_with_a_clean_record() -> None:
-    record = TrialRecord(errors=1, hangs=1, micro_batch=4, attempts=7)
+    record = TrialRecord(errors=1, hangs=1, lost_in_a_row=4, micro_batch=4, attempts=7)
     record.note("FAIL", 4, batch_size=32)
     assert record == TrialRecord(attempts=7)
 

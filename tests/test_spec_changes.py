@@ -55,6 +55,19 @@ def test_what_spoils_comparison_is_refused(sections: dict[str, Any], field: str,
     assert f"is now {now}" in str(refused.value)
 
 
+def test_names_are_compared_as_the_cells_have_them() -> None:
+    """A spec may name optimizers by a family; what the ranges belong to are the optimizers in it."""
+    edited = spec(grid={"optimizers": ["sgd", "lion"]}, search_spaces={"lion": {"lr": [1e-5, 1e-2]}})
+    check_change(spec(), edited, shared={"sgd"})
+    with pytest.raises(SpecError, match=r"search_spaces\.lion\.lr was None "):
+        check_change(spec(), edited, shared={"sgd", "lion"})
+
+
+def test_an_optimizer_may_be_dropped_with_its_ranges() -> None:
+    ranges = {"sgd": {"lr": [0.1, 1.0]}}
+    check_change(spec(search_spaces=ranges), spec(grid={"optimizers": ["adamw"]}))
+
+
 def test_a_recorded_spec_is_the_spec() -> None:
     before = spec(search_spaces={"sgd": {"lr": {"low": 0.1, "high": 1, "scale": "linear"}}})
     assert spec_from_record(before.canonical_json()) == before

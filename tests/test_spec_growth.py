@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
+from orchestrator.errors import SpecError
 from orchestrator.planning.plan import Plan
 from orchestrator.status import sweep_status
 from orchestrator.store.reader import read_rows
@@ -64,3 +67,30 @@ def test_what_the_spec_drops_counts_nowhere_until_it_comes_back(tmp_path: Path) 
     check_counts(tmp_path, grown)
     scores = {trial_id: row.score for trial_id, row in everything.items()}
     assert {trial_id: row.score for trial_id, row in trials(tmp_path).items() if trial_id in scores} == scores
+
+
+def test_what_was_dropped_comes_back_only_as_it_was(tmp_path: Path) -> None:
+    """Its old trials would count again, beside new ones from other ranges."""
+    both = small_plan(protocol={"default": {"seeds": 1}})
+    one = small_plan(protocol={"default": {"seeds": 1}}, grid={"optimizers": ["adamw"]})
+    changed = small_plan(protocol={"default": {"seeds": 1}}, search_spaces={"sgd": {"lr": [0.1, 1.0]}})
+    run_here(both, tmp_path)
+    run_here(one, tmp_path)
+    with pytest.raises(SpecError, match=r"search_spaces\.sgd\.lr was None .* is now \[0\.1, 1\.0\]"):
+        run_here(changed, tmp_path)
+    check_counts(tmp_path, one)
+    run_here(both, tmp_path)
+    check_counts(tmp_path, both)
+
+
+def test_ranges_of_what_comes_new_stay_as_they_were_first_run(tmp_path: Path) -> None:
+    def with_lion(**sections: dict[str, object]) -> Plan:
+        names = {"optimizers": ["sgd", "adamw", "lion"]}
+        return small_plan(protocol={"default": {"seeds": 1}}, grid=names, **sections)
+
+    ranges = {"lion": {"lr": [1e-5, 1e-2]}}
+    run_here(small_plan(protocol={"default": {"seeds": 1}}), tmp_path)
+    run_here(with_lion(search_spaces=ranges), tmp_path)
+    run_here(with_lion(search_spaces=ranges, resources={"max_concurrent": 3}), tmp_path)
+    with pytest.raises(SpecError, match=r"search_spaces\.lion\.lr was \[1e-05, 0\.01\] .* is now None"):
+        run_here(with_lion(), tmp_path)

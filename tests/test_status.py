@@ -19,7 +19,7 @@ from orchestrator.running.outcomes import State
 from orchestrator.running.resume import recorded_plan, what_would_run
 from orchestrator.running.work_queue import WorkQueue
 from orchestrator.status import sweep_status
-from orchestrator.store.lease import Lease, claim
+from orchestrator.store.lease import Lease, claim, now_with_zone
 from orchestrator.store.query import read
 from orchestrator.store.schema import AttemptRow, SweepRow, TrialRow
 from orchestrator.store.store import Store, open_store
@@ -65,7 +65,10 @@ def store(tmp_path: Path) -> Store:
 
 @pytest.fixture
 def lease(store: Store) -> Iterator[Lease]:
-    with claim(store.sweep("small")) as lease:
+    """Of a driver that lives, and began two minutes ago."""
+    moment = now_with_zone() - timedelta(seconds=121)
+    with claim(store.sweep("small"), now=lambda: moment) as lease:
+        moment = now_with_zone()
         lease.beat()
         yield lease
 
@@ -94,6 +97,15 @@ def test_a_status_counts_trials_by_state_and_cell_and_says_what_is_left(store: S
     # A trial every ten seconds, 28 to go.
     assert found.seconds_left == pytest.approx(280, rel=0.05)
     assert status_line(found).startswith("small: 12 of 40 trials (10 COMPLETE, 1 DIVERGED, 1 FAIL); 1 running; 0:04:")
+
+
+def test_the_time_left_knows_no_pause_before_the_driver(store: Store, lease: Lease) -> None:
+    plan = small_plan()
+    rows = first_trials(plan, 24)
+    # Half of them three days earlier; the plan had dropped them, and the driver of now has marked them.
+    early = [replace(row, ended_at=row.ended_at - timedelta(days=3), driver_epoch=1) for row in rows[:12]]
+    write(store, lease, [version_of(plan), *early, *rows[12:]])
+    assert sweep_status(store, "small").seconds_left == pytest.approx(160, rel=0.05)
 
 
 def test_a_dry_run_lists_what_can_start_and_counts_what_follows(store: Store, lease: Lease) -> None:

@@ -71,16 +71,24 @@ def submit(
     from orchestrator.store.store import open_store
 
     checked = _checked_plan(spec)
-    submission = submit_job(checked.spec, open_store(store, create=True), address, retries=_kinds(retry))
+    name, kinds = checked.spec.sweep.name, _kinds(retry)
+    submission = submit_job(checked.spec, open_store(store, create=True), address, retries=kinds)
+    job_id = submission.job_id
     if as_json:
-        print_json({"job_id": submission.job_id, "is_new": submission.is_new, "sweep": checked.spec.sweep.name})
+        print_json({"job_id": job_id, "is_new": submission.is_new, "sweep": name})
     else:
         verb = "submitted as" if submission.is_new else "already there as"
-        out.print(f"{checked.spec.sweep.name} is {verb} job {submission.job_id}", highlight=False)
+        out.print(f"{name} is {verb} job {job_id}", highlight=False)
+    if kinds and not submission.is_new:
+        print(f"bocb: job {job_id} goes on without --retry; give it again when the job has ended", file=sys.stderr)
     if not wait:
         return Exit.COMPLETE
     log = sys.stderr if as_json else sys.stdout
-    return wait_for(submission.job_id, address, show=lambda text: print(text, end="", flush=True, file=log))
+    try:
+        return wait_for(job_id, address, show=lambda text: print(text, end="", flush=True, file=log))
+    except KeyboardInterrupt:
+        print(f"bocb: job {job_id} goes on; `bocb stop {name}` ends it, the same command follows it", file=sys.stderr)
+        return Exit.SIGNAL
 
 
 def resume(

@@ -9,8 +9,11 @@ from orchestrator.planning.plan import Plan, Role
 def check_budget(plan: Plan, slots: int) -> None:
     """Refuses a sweep whose checkpoints could take more than `checkpoints.max_bytes`.
 
-    Every running trial has one; those of ended trials stay where `checkpoints.keep` says so. While one is replaced
-    the old and the new one exist side by side.
+    Counted are two files for each trial that runs (an attempt's own and, until that is written whole, the one it
+    replaces or went on from) and one for each trial whose checkpoint `checkpoints.keep` keeps. Not counted, because
+    nobody knows beforehand how many there will be: checkpoints of trials that FAIL, kept for a retry whatever `keep`
+    says; of trials that were stopped or lost and wait for their next attempt; and of trials that an edit of the spec
+    dropped.
 
     Args:
         plan: The plan.
@@ -29,7 +32,7 @@ def check_budget(plan: Plan, slots: int) -> None:
         raise SpecError(
             f"checkpoints.max_bytes = {limit}, but {slots} trials at once and {kept} kept checkpoints of up to "
             f"{largest} bytes can take {needed}; raise it, lower resources.max_concurrent, or set "
-            'checkpoints.keep = "none"'
+            'checkpoints.keep = "none" (checkpoints of failed trials come on top: they are kept for a retry)'
         )
 
 

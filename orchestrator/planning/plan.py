@@ -215,7 +215,6 @@ def confirm_trials(plan: Plan, winner: PlannedTrial, rank: int) -> list[PlannedT
             number=rank,
             replicate=replicate,
             seed=stream_seed(plan.spec.sweep.seed, cell.key, "confirm", repeated, replicate),
-            hp_source=winner.hp_source,
             repeats=winner.trial_id,
         )
         for replicate in range(plan.protocol.confirm.seeds)

@@ -187,8 +187,10 @@ class CheckpointsSection(Section):
 
     interval_seconds: Annotated[float, Field(ge=0)] | Annotated[int, Field(ge=0)] = 60
     keep: Literal["none", "confirm", "all"] = "none"
+    """Of trials that are COMPLETE; the checkpoint of one that FAILs is always kept, for a retry."""
     max_bytes: Positive64 | None = None
-    """What all checkpoints together may take; a sweep that could need more does not start."""
+    """What checkpoints of running trials and those of `keep` may take; a sweep that could need more does not start.
+    Those of failed or waiting trials come on top."""
 
 
 class RangeTable(Section):

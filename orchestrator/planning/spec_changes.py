@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 from orchestrator.errors import SpecError
-from orchestrator.planning.spec import Spec
+from orchestrator.planning.plan import Plan
+from orchestrator.planning.spec import Spec, spec_from_record
+from orchestrator.store.schema import SweepRow
+
+_Keys = tuple[str, ...]
+"""The keys on the way to a field; a name of the user's own may have dots in it."""
 
 _FREE = {
     "grid.backbones",
@@ -22,44 +28,70 @@ _FREE = {
     "protocol.confirm.seeds",
 }
 """Fields that only add or remove trials, or say where something is."""
-_FREE_TABLES = ("resources.", "checkpoints.")
+_FREE_TABLES = ("resources", "checkpoints")
 """Tables that change no result. `cpus_per_trial` is an exception: sums are ordered by the number of threads."""
 
 
-def check_change(old: Spec, new: Spec) -> None:
+def check_edit(versions: Sequence[SweepRow], plan: Plan) -> None:
+    """Refuses a plan whose results cannot be compared with those of every version that ran, not of the newest alone.
+
+    What an edit dropped may come back in a later one, and its old trials then count again.
+
+    Args:
+        versions: The sweep's recorded versions, oldest first; a plan of the newest one's spec is always accepted.
+        plan: The plan to go on with.
+
+    Raises:
+        SpecError: Naming the field and both values.
+        StoreError: A recorded spec cannot be read.
+    """
+    if not versions or versions[-1].spec_sha256 == plan.spec.digest():
+        return
+    for version in versions:
+        had = {optimizer for _, _, optimizer in json.loads(version.cells)}
+        check_change(spec_from_record(version.spec), plan.spec, shared=had & plan.optimizers.keys())
+
+
+def check_change(old: Spec, new: Spec, *, shared: Collection[str] | None = None) -> None:
     """Refuses an edit that would mix results which cannot be compared.
+
+    Args:
+        old: A spec that was run.
+        new: The spec to go on with.
+        shared: Names of the optimizers that cells of both have; None takes the grids' names as they are written.
 
     Raises:
         SpecError: Naming the field and both values.
     """
-    before, after = _leaves(old.model_dump(mode="json")), _leaves(new.model_dump(mode="json"))
-    for field in sorted({**before, **after}):
-        if before.get(field) != after.get(field) and not _is_free(field, before):
+    if shared is None:
+        shared = _names(old.grid.optimizers) & _names(new.grid.optimizers)
+    before, after = _leaves(old), _leaves(new)
+    for path in sorted({**before, **after}):
+        if before.get(path) != after.get(path) and not _is_free(path, shared):
             raise SpecError(
-                f"{field} was {before.get(field)!r} when sweep {old.sweep.name} started and is now "
-                f"{after.get(field)!r}: results would not be comparable; undo the edit, or give the sweep a new name"
+                f"{'.'.join(path)} was {before.get(path)!r} in an earlier run of sweep {old.sweep.name} and is now "
+                f"{after.get(path)!r}: results would not be comparable; undo the edit, or give the sweep a new name"
             )
 
 
-def _is_free(field: str, before: dict[str, Any]) -> bool:
-    if field == "resources.cpus_per_trial":
-        return False
-    if field.startswith(("search_spaces.", "optimizers.")):
-        return field.split(".")[1] not in _names(before["grid.optimizers"])
-    return field in _FREE or field.startswith(_FREE_TABLES)
+def _is_free(path: _Keys, shared: Collection[str]) -> bool:
+    table, field = path[0], ".".join(path)
+    if table in ("search_spaces", "optimizers"):
+        return path[1] not in shared
+    return field in _FREE or (table in _FREE_TABLES and field != "resources.cpus_per_trial")
 
 
-def _names(entry: str | list[str]) -> list[str]:
-    return [entry] if isinstance(entry, str) else entry
+def _names(entry: str | list[str]) -> set[str]:
+    return {entry} if isinstance(entry, str) else set(entry)
 
 
-def _leaves(tables: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    return dict(_walk(tables, prefix))
+def _leaves(spec: Spec) -> dict[_Keys, Any]:
+    return dict(_walk(spec.model_dump(mode="json", by_alias=True), ()))
 
 
-def _walk(tables: dict[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
+def _walk(tables: dict[str, Any], above: _Keys) -> Iterator[tuple[_Keys, Any]]:
     for key, value in tables.items():
         if isinstance(value, dict):
-            yield from _walk(value, f"{prefix}{key}.")
+            yield from _walk(value, (*above, key))
         else:
-            yield f"{prefix}{key}", value
+            yield (*above, key), value

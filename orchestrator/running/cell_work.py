@@ -122,7 +122,7 @@ class CellWork:
             self._tune += generation
             self._trials += generation
         if self._confirm is None and len(self._tune) == tune.trials and self._have_ended(self._decisive()):
-            self._confirm = self._winners_again()
+            self._confirm = self._confirm_trials()
             self._trials += self._confirm
 
     def _decisive(self) -> list[PlannedTrial]:
@@ -146,7 +146,7 @@ class CellWork:
         points = [json.loads(row.point or "{}") if row else asked[offset] for offset, row in enumerate(recorded)]
         return [tune_trial(self._plan, self.cell, first + offset, point) for offset, point in enumerate(points)]
 
-    def _winners_again(self) -> list[PlannedTrial]:
+    def _confirm_trials(self) -> list[PlannedTrial]:
         """Confirm trials of the settings of highest mean score, ties to the lower number.
 
         A setting counts if any of its replicates is COMPLETE; those that diverged count into its mean, at chance.

@@ -11,7 +11,9 @@ Rules:
   the batch that the optimizer sees stays the same.
 - A worker that died is not the trial's fault: the trial goes on from its last checkpoint. A trial that lost
   `LOST_ATTEMPTS` workers in a row without a finished epoch in between is FAIL, so that one which kills its workers
-  cannot occupy a cluster for ever. Workers whose node was lost or preempted are not counted.
+  cannot occupy a cluster for ever. Workers whose node was lost or preempted are not counted, nor those that died with
+  their driver: who kills a driver ten times says nothing of its trials. A trial that takes down its driver each time
+  is therefore run again with each new driver.
 - A trial that says nothing for `resources.hang_seconds` is killed and tried `HANG_ATTEMPTS` times in all, then FAIL.
 
 The reason of a FAIL begins with its kind (error, data, oom, lost, hang): what `bocb resume --retry KIND` selects.
@@ -55,7 +57,7 @@ class State(StrEnum):
 
 
 class Outcome(StrEnum):
-    """How an attempt ended without ending its trial."""
+    """Where an attempt is that has not ended its trial: RUNNING, or ended in a way that lets the trial run again."""
 
     RUNNING = "RUNNING"
     ERROR = "ERROR"
@@ -86,14 +88,14 @@ class Verdict:
 
 @dataclass(slots=True, kw_only=True)
 class TrialRecord:
-    """What a trial's earlier attempts leave to the next one: the counts start anew when the trial ends."""
+    """What a trial's earlier attempts leave to the next one: all but their number starts anew when the trial ends."""
 
     attempts: int = 0
     """Attempts so far, those before an end included."""
     errors: int = 0
     hangs: int = 0
     lost_in_a_row: int = 0
-    """Workers lost since an epoch was finished."""
+    """Workers that died since an epoch was finished; `note` is told of neither, and ends the count only."""
     micro_batch: int | None = None
     """Images per forward and backward pass of the next attempt; None for the whole batch."""
 
@@ -106,7 +108,7 @@ class TrialRecord:
             batch_size: Images per optimizer step.
         """
         if outcome in list(State):
-            self.errors = self.hangs = 0
+            self.errors = self.hangs = self.lost_in_a_row = 0
             self.micro_batch = None
         self.errors += outcome == Outcome.ERROR
         self.hangs += outcome == Outcome.HANG

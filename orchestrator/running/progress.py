@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from datetime import timedelta
 from types import TracebackType
 
@@ -12,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from orchestrator.running.driver import Driver
+from orchestrator.time_left import RATE_TRIALS, seconds_left
 
 LINE_SECONDS = 10.0
 """Between two plain lines."""
@@ -23,8 +25,10 @@ class Progress:
     def __init__(self, console: Console) -> None:
         self._console = console
         self._live: Live | None = None
-        self._began = time.monotonic()
-        self._done_before: int | None = None
+        self._began: float | None = None
+        self._ends: deque[float] = deque(maxlen=RATE_TRIALS + 1)
+        self._done = 0
+        self._looked = 0.0
         self._last_line = float("-inf")
 
     def __enter__(self) -> Progress:
@@ -48,8 +52,7 @@ class Progress:
             driver: The driver.
             trouble: What keeps rows from being written, if anything does.
         """
-        if self._done_before is None:
-            self._done_before = driver.queue.counts.total()
+        self._note_ends(driver.queue.counts.total())
         if self._console.is_terminal:
             if self._live is None:
                 self._live = Live(console=self._console, refresh_per_second=2)
@@ -71,10 +74,10 @@ class Progress:
         counts = driver.queue.counts
         states = ", ".join(f"{number} {state}" for state, number in sorted(counts.items())) or "none ended"
         parts = [f"{counts.total()} of {driver.queue.total} trials ({states})", f"{len(driver.running)} running"]
-        rate = self._trials_per_second(counts.total())
-        if rate > 0:
-            left = timedelta(seconds=round((driver.queue.total - counts.total()) / rate))
-            parts.append(f"{rate * 60:.1f} trials/min, {left} left")
+        missing = driver.queue.total - counts.total()
+        left = self._seconds_left(missing)
+        if left is not None:
+            parts.append(f"{60 * missing / left:.1f} trials/min, {timedelta(seconds=round(left))} left")
         leaders = [f"{name} {row.score:.3f}" for name, row in sorted(driver.best.items()) if row.score is not None]
         if leaders:
             parts.append("best " + ", ".join(leaders))
@@ -83,10 +86,24 @@ class Progress:
         parts += [sentence for sentence in (trouble, driver.trouble) if sentence]
         return "; ".join(parts)
 
-    def _trials_per_second(self, done: int) -> float:
-        if self._done_before is None:
-            return 0.0
-        return (done - self._done_before) / max(time.monotonic() - self._began, 1e-9)
+    def _note_ends(self, done: int) -> None:
+        """Takes down when trials ended; from the first call on, which comes when Ray has started."""
+        now = time.monotonic()
+        if self._began is None:
+            self._began, self._done = now, done
+        else:
+            # Hundreds of short trials may have ended since the last look: they are spread over that time.
+            count, span = done - self._done, now - self._looked
+            self._ends.extend(now - span * (count - number) / count for number in range(count))
+        self._done, self._looked = done, now
+
+    def _seconds_left(self, missing: int) -> float | None:
+        now = time.monotonic()
+        return (
+            None
+            if self._began is None
+            else seconds_left([now - end for end in self._ends], now - self._began, missing)
+        )
 
     def _best(self, driver: Driver) -> Table:
         table = Table("optimizer", "best score", "backbone", "trial")

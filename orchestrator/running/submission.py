@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
-import json
 import shlex
 import shutil
 import tempfile
@@ -13,7 +12,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from ray.exceptions import RayError
 from ray.job_submission import JobStatus, JobSubmissionClient
@@ -32,7 +30,7 @@ class Submission:
 
     job_id: str
     is_new: bool
-    """False where an earlier submission of the same spec is still there."""
+    """False where an earlier submission of the same spec is still there; nothing of this one is passed on to it."""
 
 
 def job_id_of(spec: Spec, store: Store) -> str:
@@ -57,7 +55,7 @@ def submit(spec: Spec, store: Store, address: str, *, retries: tuple[str, ...] =
     """
     client = client_of(address)
     with _asking(address):
-        jobs = {job.submission_id: job.status for job in client.list_jobs()}
+        jobs = _jobs(client)
     name, number = job_id_of(spec, store), 1
     job_id = name
     while job_id in jobs and (retries or jobs[job_id] in (JobStatus.FAILED, JobStatus.STOPPED)):
@@ -68,12 +66,18 @@ def submit(spec: Spec, store: Store, address: str, *, retries: tuple[str, ...] =
     if job_id in jobs:
         return Submission(job_id=job_id, is_new=False)
     with _package(spec) as folder, _asking(address):
-        client.submit_job(
-            entrypoint=_entrypoint(store, retries),
-            submission_id=job_id,
-            runtime_env={"working_dir": str(folder), "env_vars": {"RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0"}},
-            metadata={"sweep": spec.sweep.name, "spec_sha256": spec.digest()},
-        )
+        try:
+            client.submit_job(
+                entrypoint=_entrypoint(store, retries),
+                submission_id=job_id,
+                runtime_env={"working_dir": str(folder), "env_vars": {"RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0"}},
+                metadata={"sweep": spec.sweep.name, "spec_sha256": spec.digest()},
+            )
+        except RuntimeError:
+            # The server takes an id once: somebody else may have submitted the same sweep at the same moment.
+            if job_id not in _jobs(client):
+                raise
+            return Submission(job_id=job_id, is_new=False)
     return Submission(job_id=job_id, is_new=True)
 
 
@@ -104,6 +108,10 @@ def wait_for(job_id: str, address: str, show: Callable[[str], None]) -> Exit:
     return Exit(code) if code in list(Exit) else Exit.INCOMPLETE
 
 
+def _jobs(client: JobSubmissionClient) -> dict[str | None, JobStatus]:
+    return {job.submission_id: job.status for job in client.list_jobs()}
+
+
 def client_of(address: str) -> JobSubmissionClient:
     """A client of a cluster's job server.
 
@@ -130,10 +138,9 @@ def _package(spec: Spec) -> Iterator[Path]:
         folder = Path(name)
         for package in PACKAGES:
             _copy(source / package, folder)
-        tables: dict[str, Any] = json.loads(spec.canonical_json())
         for own in _own_modules(spec):
             _copy(own, folder)
-        (folder / "spec.json").write_text(json.dumps(tables), encoding="utf-8")
+        (folder / "spec.json").write_text(spec.canonical_json(), encoding="utf-8")
         yield folder
 
 

@@ -20,11 +20,10 @@ from orchestrator.clock import utc_now
 from orchestrator.errors import ClusterError, Exit, StoppedError, StoreError
 from orchestrator.planning.checkpoint_budget import check_budget
 from orchestrator.planning.plan import Plan
-from orchestrator.planning.spec import spec_from_record
-from orchestrator.planning.spec_changes import check_change
+from orchestrator.planning.spec_changes import check_edit
 from orchestrator.provenance import code_version, package_versions
 from orchestrator.running.driver import Driver
-from orchestrator.running.history import lost_attempts, newest_version, read_history
+from orchestrator.running.history import lost_attempts, read_history, recorded_versions
 from orchestrator.running.outcomes import State
 from orchestrator.running.progress import Progress
 from orchestrator.running.ray_environment import prepare
@@ -78,11 +77,11 @@ def run_sweep(plan: Plan, store: Store, options: RunOptions, progress: Progress)
 
 def _run(plan: Plan, sweep: SweepStore, options: RunOptions, progress: Progress) -> Exit:
     """All of `run_sweep`; a signal ends it like Ctrl-C, until trials run and are parked first."""
-    version = newest_version(sweep)
-    check_edit(version, plan)
+    versions = recorded_versions(sweep)
+    check_edit(versions, plan)  # `read_history` does it again: another driver may run until the claim
     if not options.take_over:
         check_free(sweep)
-    finished = _finished_queue(plan, sweep, version, options)
+    finished = _finished_queue(plan, sweep, versions[-1] if versions else None, options)
     if finished is not None:
         progress.say(f"{plan.spec.sweep.name} is complete: nothing to run{_failures(plan, finished)}")
         return _exit_of(finished, [], out_of_budget=False)
@@ -122,16 +121,6 @@ def _failures(plan: Plan, queue: WorkQueue) -> str:
     )
 
 
-def check_edit(version: SweepRow | None, plan: Plan) -> None:
-    """Refuses a spec that cannot continue what the store has under its name.
-
-    Raises:
-        SpecError: Naming the field that was changed.
-    """
-    if version is not None and version.spec_sha256 != plan.spec.digest():
-        check_change(spec_from_record(version.spec), plan.spec)
-
-
 def _run_claimed(
     plan: Plan,
     sweep: SweepStore,
@@ -142,7 +131,6 @@ def _run_claimed(
 ) -> Exit:
     """One driver's life, from its claim to its last row."""
     past = read_history(sweep, plan, options.retry)
-    check_edit(past.version, plan)  # again: another driver may have run until the claim
     with TableWriter(sweep, lease) as writer:
         version = version_row(plan, past.version, lease)
         opening: list[Row] = [] if version is past.version else [version]

@@ -174,13 +174,18 @@ def trial_row(plan: Plan, attempt: RunningAttempt, verdict: Verdict, *, micro_ba
     )
 
 
+def gpu_share(plan: Plan) -> float:
+    """The share of a GPU that each trial of a plan holds, on a cluster that has any."""
+    share = plan.spec.resources.gpus_per_trial
+    return 1.0 if share == "auto" else float(share)
+
+
 def gpu_seconds(plan: Plan, attempt: RunningAttempt) -> float:
     """What the attempt cost: time in the epochs it trained itself, times the share of a GPU that it held."""
     if attempt.resolved is None or attempt.resolved.device == "cpu":
         return 0.0
-    share = plan.spec.resources.gpus_per_trial
     own = [m.seconds for m in attempt.history if m.epoch > attempt.restored_epochs]
-    return sum(own) * (1.0 if share == "auto" else float(share))
+    return sum(own) * gpu_share(plan)
 
 
 def _hyperparameters(hp: Mapping[str, HpValue]) -> dict[str, Any]:

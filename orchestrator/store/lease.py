@@ -74,6 +74,8 @@ class DriverInfo:
     released: bool
     heartbeat_age: float
     """Seconds since its last sign of life."""
+    running_for: float
+    """Seconds since it claimed the sweep."""
 
 
 class Lease:
@@ -225,7 +227,9 @@ def _read_driver(sweep: SweepStore, epoch: int, now: datetime) -> DriverInfo:
         if sweep.files.exists(sweep.paths.beat(epoch)):
             what, name = "heartbeat", sweep.paths.beat(epoch)
             beat = unseal_json(sweep.files.read(name))
-        age = max(0.0, (now - datetime.fromisoformat(beat["at"])).total_seconds())
+        age, running_for = (
+            max(0.0, (now - datetime.fromisoformat(at)).total_seconds()) for at in (beat["at"], claimed["claimed_at"])
+        )
         here = claimed["host"] == socket.gethostname() and claimed["machine"] == _machine()
         gone = here and _process(claimed["pid"]) != claimed["process"]
         return DriverInfo(
@@ -235,6 +239,7 @@ def _read_driver(sweep: SweepStore, epoch: int, now: datetime) -> DriverInfo:
             alive=not beat["released"] and age < expiry_seconds() and not gone,
             released=beat["released"],
             heartbeat_age=age,
+            running_for=running_for,
         )
     except (ValueError, KeyError, TypeError) as error:
         raise StoreError(

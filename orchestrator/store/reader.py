@@ -20,19 +20,23 @@ from orchestrator.store.store import SweepStore
 
 R = TypeVar("R", SweepRow, TrialRow, CurveRow, AttemptRow)
 
-ANY: Mapping[str, str] = {}
+ANY: Mapping[str, str | Collection[str]] = {}
 """A condition that every row fulfils."""
 
 
 def read_rows(
-    sweep: SweepStore, row_type: type[R], *, where: Mapping[str, str] = ANY, without: Collection[str] = ()
+    sweep: SweepStore,
+    row_type: type[R],
+    *,
+    where: Mapping[str, str | Collection[str]] = ANY,
+    without: Collection[str] = (),
 ) -> list[R]:
     """The newest row of each key as records, sorted by key; times are UTC without a zone.
 
     Args:
         sweep: The sweep.
         row_type: The table.
-        where: Columns and what they must be equal to: of the key, or what follows from it.
+        where: Columns of the key, or what follows from it, and the value or values that are wanted.
         without: Optional columns that are not wanted: they are not read, and None in the records.
 
     Raises:
@@ -46,7 +50,7 @@ def read_table(
     sweep: SweepStore,
     row_type: type[Row],
     *,
-    where: Mapping[str, str] = ANY,
+    where: Mapping[str, str | Collection[str]] = ANY,
     columns: Sequence[str] | None = None,
 ) -> pa.Table:
     """The newest row of each key as an Arrow table, sorted by key.
@@ -63,7 +67,7 @@ def read_table(
     schema = arrow_schema(row_type)
     if columns is not None:
         schema = pa.schema([schema.field(name) for name in columns], metadata=schema.metadata)
-    condition = " AND ".join(f"{name} = {quote(value)}" for name, value in where.items()) or "true"
+    condition = " AND ".join(_among(name, wanted) for name, wanted in where.items()) or "true"
 
     def read(files: TableFiles) -> pa.Table:
         rows = newest_rows(
@@ -84,3 +88,8 @@ def read_table(
 
     with store_errors(f"cannot read sweep {sweep.name!r}"):
         return pa.Table.from_arrays(read_live(sweep, row_type, read).columns, schema=schema)
+
+
+def _among(name: str, wanted: str | Collection[str]) -> str:
+    values = [wanted] if isinstance(wanted, str) else sorted(wanted)
+    return f"{name} IN ({', '.join(map(quote, values))})" if values else "false"

@@ -88,17 +88,14 @@ def test_a_second_run_does_nothing(spec: Path, undisturbed: Path) -> None:
     assert rows(undisturbed, "SELECT * FROM attempts ORDER BY ALL") == before
 
 
-def test_kills_of_the_driver_change_no_number(spec: Path, undisturbed: Path, tmp_path: Path) -> None:
+def test_a_kill_of_the_driver_changes_no_number(spec: Path, undisturbed: Path, tmp_path: Path) -> None:
     store = tmp_path / "store"
-    finished_before: dict[str, int] = {}
-    for moment in (9,):
-        with running(store, "run", str(spec)) as process:
-            wait_until(lambda count=moment: ended_trials(store) >= count, f"trial {moment}")
-            assert process.poll() is None, (tmp_path / "output.txt").read_text()
-            process.kill()
-        now = {row.trial_id: row.attempt for row in recorded(store, "killed", TrialRow)}
-        assert finished_before.items() <= now.items(), "a finished trial ran again"
-        finished_before = now
+    with running(store, "run", str(spec)) as process:
+        wait_until(lambda: ended_trials(store) >= 9, "trial 9")
+        assert process.poll() is None, (tmp_path / "output.txt").read_text()
+        process.kill()
+    finished_before = {row.trial_id: row.attempt for row in recorded(store, "killed", TrialRow)}
+    assert 9 <= len(finished_before) < TRIALS
     answer = bocb(store, "resume", "killed")
     assert answer.returncode == 0, answer.stdout + answer.stderr
     assert results(store) == results(undisturbed)
@@ -108,7 +105,7 @@ def test_kills_of_the_driver_change_no_number(spec: Path, undisturbed: Path, tmp
     assert finished_before.items() <= final.items(), "a finished trial ran again"
     attempts = recorded(store, "killed", AttemptRow)
     lost = [row for row in attempts if row.outcome == "LOST"]
-    assert lost, "no attempt was under way at any of the kills"
+    assert lost, "no attempt was under way at the kill"
     assert not [row for row in attempts if row.outcome == "RUNNING"]
     went_on = [row for row in attempts if (row.first_epoch or 1) > 1]
     assert went_on, "no trial went on from a checkpoint"
