@@ -19,10 +19,11 @@ from orchestrator.planning.plan import Plan, default_trials, design_trials
 from orchestrator.planning.planned_ids import PlannedIds
 from orchestrator.running.history import read_history
 from orchestrator.running.stop_request import request_stop
+from orchestrator.store.compaction import delete_replaced, fold_table
 from orchestrator.store.lease import claim
-from orchestrator.store.live import Manifest
+from orchestrator.store.live import Manifest, table_files
 from orchestrator.store.reader import read_rows
-from orchestrator.store.schema import AttemptRow, CurveRow, SweepRow, TrialRow
+from orchestrator.store.schema import AttemptRow, CurveRow, Row, SweepRow, TrialRow
 from orchestrator.store.seal import sealed_writer
 from orchestrator.store.store import SweepStore, open_store
 from orchestrator.upkeep.findings import Findings
@@ -231,6 +232,81 @@ def test_only_what_was_lost_runs_again(plan: Plan, copy: Callable[[str], SweepSt
     run_here(plan, Path(sweep.files.location()))
     after = {row.trial_id: row.attempt for row in read_rows(sweep, TrialRow)}
     assert {trial for trial, attempt in after.items() if attempt != before[trial]} == lost
+
+
+def fold_while_it_runs(sweep: SweepStore, row_type: type[Row], *, replaced_stay: bool) -> None:
+    """Folds all parts of the table but the last three, as a fold beside a driver does, which writes those later."""
+    folder = Path(sweep.files.location(sweep.paths.table(row_type)))
+    later_parts = {path: path.read_bytes() for path in sorted(folder.glob("part*"))[-3:]}
+    for path in later_parts:
+        path.unlink()
+    with claim(sweep) as lease:
+        fold_table(sweep, row_type, lease)
+        if not replaced_stay:
+            delete_replaced(sweep, row_type, lease)
+    for path, data in later_parts.items():
+        path.write_bytes(data)
+    files = table_files(sweep, row_type)
+    assert len(files.tail) == 3
+    assert (len(list(folder.glob("part*"))) > 3) == replaced_stay
+
+
+@pytest.mark.parametrize("how", ["delete", "flip"])
+@pytest.mark.parametrize("replaced_stay", [True, False])
+@pytest.mark.parametrize("row_type", [CurveRow, AttemptRow])
+def test_a_list_that_is_gone_costs_nothing_though_its_driver_went_on(
+    copy: Callable[[str], SweepStore], row_type: type[Any], replaced_stay: bool, how: str
+) -> None:
+    sweep = copy("killed")
+    before = read_rows(sweep, row_type)
+    fold_while_it_runs(sweep, row_type, replaced_stay=replaced_stay)
+    assert verify_sweep(sweep).problems == []
+    damage(Path(sweep.files.location(sweep.paths.manifest(row_type, 1))), how)
+    problems = verify_sweep(sweep).problems
+    if how == "delete" and replaced_stay:
+        assert problems == [], "the files that the fold replaced are all there and count again"
+    else:
+        (problem,) = problems
+        assert ("list of" in problem.problem, problem.lost.startswith("nothing")) == (True, True)
+    mend_sweep(sweep, patience=0)
+    assert read_rows(sweep, row_type) == before
+    assert verify_sweep(sweep).problems == []
+    compact_here(sweep)
+    assert read_rows(sweep, row_type) == before
+
+
+def test_rows_are_taken_from_what_a_fold_replaced_as_long_as_it_is_there(copy: Callable[[str], SweepStore]) -> None:
+    sweep = copy("killed")
+    before = read_rows(sweep, CurveRow)
+    fold_while_it_runs(sweep, CurveRow, replaced_stay=True)
+    folder = Path(sweep.files.location("small/curves"))
+    damage(folder / "compact-000001-000.parquet", "flip")
+    problems = verify_sweep(sweep).problems
+    assert "small/curves/compact-000001-000.parquet" in {problem.file for problem in problems}
+    assert all(problem.trial_id is None for problem in problems), "no trial has lost anything"
+    mend_sweep(sweep, patience=0)
+    assert read_rows(sweep, CurveRow) == before
+    compact_here(sweep)
+    assert read_rows(sweep, CurveRow) == before
+    assert verify_sweep(sweep).problems == []
+
+
+def test_a_damaged_leftover_is_no_obstacle(copy: Callable[[str], SweepStore]) -> None:
+    sweep = copy("killed")
+    before = read_rows(sweep, CurveRow)
+    fold_while_it_runs(sweep, CurveRow, replaced_stay=True)
+    folder = Path(sweep.files.location("small/curves"))
+    leftover = folder / "part-000001-00000001.parquet"
+    damage(leftover, "flip")
+    found = verify_sweep(sweep)
+    assert found.problems == []
+    assert any(leftover.name in note and "damaged" in note for note in found.notes)
+    damage(folder / "_manifest-000001.json", "cut")
+    mend_sweep(sweep, patience=0)
+    assert not leftover.exists()
+    assert list((folder.parent / ".damaged").rglob(leftover.name))
+    assert read_rows(sweep, CurveRow) == before
+    assert verify_sweep(sweep).problems == []
 
 
 def test_a_lost_spec_is_recorded_again_by_run(plan: Plan, copy: Callable[[str], SweepStore]) -> None:
