@@ -18,10 +18,10 @@ from orchestrator.errors import BusyError, StoreError
 from orchestrator.running.outcomes import DAMAGED, State
 from orchestrator.store.lease import EXPIRY_SECONDS, Lease, claim
 from orchestrator.store.paths import parse_driver, parse_driver_file
+from orchestrator.store.rows import encode_part
 from orchestrator.store.schema import AttemptRow, TrialRow
 from orchestrator.store.seal import seal_json
 from orchestrator.store.store import SweepStore
-from orchestrator.store.writer import TableWriter
 from orchestrator.upkeep.findings import Findings, Problem, Remedy
 from orchestrator.upkeep.rebuild import rebuild_table
 from orchestrator.upkeep.verification import Verification, rows_database, rows_left
@@ -147,12 +147,12 @@ def _mend_rows(sweep: SweepStore, lease: Lease, found: Findings, trials: Mapping
     """Marks trials to run again, and records attempts from their trials."""
     again = {str(problem.trial_id): problem for problem in _with(found, Remedy.RUN_AGAIN)}
     recorded = {str(problem.trial_id) for problem in _with(found, Remedy.RECORD)} - again.keys()
-    with TableWriter(sweep, lease) as writer:
-        for trial_id, problem in again.items():
-            writer.add(_marked(trials[trial_id], problem, lease.driver_epoch))
-        for trial_id in recorded:
-            writer.add(_attempt_of(trials[trial_id], lease.driver_epoch))
-        writer.flush()
+    attempts = [_attempt_of(trials[trial_id], lease.driver_epoch) for trial_id in recorded]
+    marked = [_marked(trials[trial_id], problem, lease.driver_epoch) for trial_id, problem in again.items()]
+    for rows in (attempts, marked):
+        if rows:
+            lease.check()
+            sweep.files.create(sweep.paths.part(type(rows[0]), lease.driver_epoch, 1), encode_part(rows))
     return [f"trial {trial_id}: marked to run again" for trial_id in sorted(again)] + [
         f"trial {trial_id}: its last attempt is recorded again" for trial_id in sorted(recorded)
     ]

@@ -11,13 +11,15 @@ import pyarrow as pa
 
 from orchestrator.errors import StoreError
 from orchestrator.store.latest import newest_first
-from orchestrator.store.live import RETRIES, DamagedManifestError, TableFiles, table_files
+from orchestrator.store.live import DamagedManifestError, TableFiles, table_files
 from orchestrator.store.paths import PartName, manifest_name, parse_compacted, parse_manifest, parse_part
 from orchestrator.store.schema import CurveRow, Row, arrow_schema
 from orchestrator.store.store import SweepStore
 from orchestrator.upkeep.findings import Findings, Problem, Remedy
 from orchestrator.upkeep.verify_files import DamagedFileError, NewerFileError, rows_claimed, rows_of_file
 
+PASSES = 50
+"""Over the files of a table that changes; each after the first reads only what is new."""
 _FROM_CURVES = {"sweep", "trial_id", "epoch", "attempt", "driver_epoch", "val_top1"}
 """What other checks need of the one long table."""
 _LONG_TEXTS = {"log", "traceback"}
@@ -73,7 +75,7 @@ class TableCheck:
             StoreError: It changes faster than it can be read.
         """
         suspicious: set[str] | None = None
-        for _ in range(2 * RETRIES):
+        for _ in range(PASSES):
             checked, doubts = self._check_once()
             # A listing taken while files are replaced may lack one: what is wrong is so in the next one too.
             if not doubts or doubts == suspicious:
