@@ -315,6 +315,20 @@ def test_a_damaged_leftover_is_no_obstacle(copy: Callable[[str], SweepStore]) ->
     assert verify_sweep(sweep).problems == []
 
 
+def test_of_equally_new_rows_the_one_that_counted_still_counts(store_uri: str) -> None:
+    sweep = open_store(store_uri, create=True).sweep("s")
+    for lr in (0.5, 0.25):  # the same epoch of the same attempt: the one written last counts
+        second = put_part(sweep, [make_row(CurveRow, lr=lr)])
+    with claim(sweep) as lease:
+        fold_table(sweep, CurveRow, lease)
+    sweep.files.delete(second)  # as if deleting what was replaced had been cut off
+    last = put_part(sweep, [make_row(CurveRow, epoch=2)])
+    sweep.files.write(last, sweep.files.read(last)[:-1])
+    assert f"{last}: moved to .damaged" in mend_sweep(sweep, patience=0).done
+    assert [row.lr for row in read_rows(sweep, CurveRow)] == [0.25]
+    assert not sweep.files.exists(last)
+
+
 def test_a_lost_spec_is_recorded_again_by_run(plan: Plan, copy: Callable[[str], SweepStore]) -> None:
     sweep = copy("complete")
     before = results(sweep)
