@@ -120,20 +120,28 @@ class TableCheck:
                 rows=sum(self._rows.get(name, 0) for name in there),
             ),
         )
-        findings = checked.findings
-        findings.problems += self._newer_files(there)
+        checked.findings.problems += [
+            self._problem(name, f"it was written by a newer bocb ({self._newer[name]})", "nothing", Remedy.NEWER)
+            for name in there
+            if name in self._newer
+        ]
         if why:
-            findings.problems.append(self._damaged_list(files, why))
+            checked.findings.problems.append(self._damaged_list(files, why))
         if left_out:
-            findings.problems.append(self._rows_left_out(left_out, is_list_gone=is_list_gone))
-        findings.problems += self._repeated_keys(files)
-        for name in files.names:
-            path = self._sweep.paths.in_table(self._row_type, name)
-            if name in damaged and name not in checked.damages:
-                findings.notes.append(f"{path} does not count and is damaged; the next compaction removes it")
-            if name not in parquet and not parse_manifest(name):
-                findings.notes.append(f"{path} is no file of the store's")
+            checked.findings.problems.append(self._rows_left_out(left_out, is_list_gone=is_list_gone))
+        checked.findings.problems += self._repeated_keys(files)
+        checked.findings.notes += self._notes(files, sorted(damaged.keys() - checked.damages.keys()))
         return checked, {*missing, *left_out}
+
+    def _notes(self, files: TableFiles, leftovers: Sequence[str]) -> list[str]:
+        strange = [
+            name for name in files.names if not (parse_part(name) or parse_compacted(name) or parse_manifest(name))
+        ]
+        folder = self._sweep.paths.table(self._row_type)
+        return [
+            *(f"{folder}/{name} does not count and is damaged; the next compaction removes it" for name in leftovers),
+            *(f"{folder}/{name} is no file of the store's" for name in strange),
+        ]
 
     def _list(self) -> tuple[TableFiles, str]:
         """The table's files, and why the list of those that count cannot be read."""
@@ -205,13 +213,6 @@ class TableCheck:
         if is_list_gone:
             why += ": the table's list of files is gone"
         return self._problem(min(left_out), why, "nothing of what is in there")
-
-    def _newer_files(self, there: Sequence[str]) -> list[Problem]:
-        return [
-            self._problem(name, f"it was written by a newer bocb ({self._newer[name]})", "nothing", Remedy.NEWER)
-            for name in there
-            if name in self._newer
-        ]
 
     def _problem(self, name: str, why: str, lost: str, remedy: Remedy = Remedy.REBUILD) -> Problem:
         path = self._sweep.paths.in_table(self._row_type, name)
