@@ -449,6 +449,22 @@ def test_a_damaged_manifest_is_a_store_error(sweep):
         table_files(sweep, CurveRow)
 
 
+def test_a_manifest_that_is_gone_is_a_store_error_and_nothing_is_folded_without_it(sweep):
+    rows = write_part(sweep, 1, (1, 2))
+    with claim(sweep) as lease:
+        compact_table(sweep, CurveRow, lease)
+        for later_part in (None, (3,)):
+            rows += write_part(sweep, 1, later_part) if later_part else []
+            manifest = sweep.paths.manifest(CurveRow, table_files(sweep, CurveRow).manifest.generation)
+            content = sweep.files.read(manifest)
+            sweep.files.delete(manifest)
+            for act in (lambda: read_rows(sweep, CurveRow), lambda: fold_table(sweep, CurveRow, lease)):
+                with pytest.raises(StoreError, match="is gone; bocb verify s --mend"):
+                    act()
+            sweep.files.write(manifest, content)
+    assert read_rows(sweep, CurveRow) == rows
+
+
 def test_a_torn_part_is_a_store_error_that_names_it(sweep):
     name = put_part(sweep, [make_row(CurveRow)])
     sweep.files.write(name, sweep.files.read(name)[:-10])

@@ -1,10 +1,11 @@
-"""Writer, compaction, crashes and readers against a model in memory, in every order that hypothesis can think of.
+"""Writer, compaction, crashes, readers, damage and mending against a model, in every order hypothesis can think of.
 
-`BOCB_MODEL_EXAMPLES` sets how many histories are tried; the default takes about 15 seconds.
+`BOCB_MODEL_EXAMPLES` sets how many histories are tried; the default takes about 30 seconds.
 """
 
 from __future__ import annotations
 
+import io
 import itertools
 import os
 import shutil
@@ -14,8 +15,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
+from pathlib import Path
 from typing import Any, BinaryIO
 
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -24,7 +27,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 from orchestrator.errors import StoreError, SupersededError
 from orchestrator.store import writer as writer_module
 from orchestrator.store.compaction import compact_table
-from orchestrator.store.lease import Lease, claim, now_with_zone
+from orchestrator.store.lease import Lease, claim, driver_of, now_with_zone
 from orchestrator.store.local_files import LocalFiles
 from orchestrator.store.paths import SweepPaths
 from orchestrator.store.query import run_query
@@ -32,11 +35,12 @@ from orchestrator.store.reader import read_rows
 from orchestrator.store.schema import AttemptRow, CurveRow, Row, TrialRow
 from orchestrator.store.store import SweepStore, open_store
 from orchestrator.store.writer import TableWriter
+from orchestrator.upkeep.mending import mend_sweep
 from tests.store_examples import later, make_row
 
 EXAMPLES = int(os.environ.get("BOCB_MODEL_EXAMPLES", "20"))
 STEPS = 25
-SERIAL = {TrialRow: "score", CurveRow: "train_loss", AttemptRow: "pid"}
+SERIAL = {TrialRow: "seed", CurveRow: "train_loss", AttemptRow: "pid"}
 """Per table, a column that tells every row that was ever added from every other."""
 
 
@@ -169,6 +173,7 @@ class StoreMachine(RuleBasedStateMachine):
         self.sure: list[Row] = []
         self.unsure: list[Row] = []
         self.zombies: list[Process] = []
+        self.damaged: set[Path] = set()
 
     @initialize(compact_after=st.sampled_from([3, 10**9]))
     def begin(self, compact_after: int) -> None:
@@ -263,6 +268,54 @@ class StoreMachine(RuleBasedStateMachine):
         with pytest.raises(SupersededError):
             zombie.writer.flush(timeout=10)
 
+    @rule(
+        row_type=TABLES,
+        which=st.integers(0, 99),
+        how=st.sampled_from(["flip", "cut", "delete"]),
+        number=st.integers(0, 20),
+        after=st.booleans(),
+    )
+    def damage_and_mend(self, row_type: type[Row], which: int, how: str, number: int, after: bool) -> None:
+        """A driver is killed, a file is damaged, and mending is killed and tried again: sound files lose no row."""
+        self.process.files.die()
+        self._end(self.process)
+        self._release()
+        folder = Path(self.root, "s", row_type.TABLE)
+        paths = sorted(folder.glob("*.*")) if folder.exists() else []
+        path = paths[which % len(paths)] if paths else None
+        if path is not None:
+            damage(path, how)
+            self.damaged.add(path)
+        sound = {kind: newest(self._rows_on_disk(kind)) for kind in SERIAL}
+        dying = FailingFiles(self.root)
+        dying.fail_at(number, after=after, for_ever=True)
+        with suppress(OSError, StoreError):
+            mend_sweep(SweepStore(paths=SweepPaths("s"), files=dying), patience=0)
+        self._release()
+        mend_sweep(open_store(self.root).sweep("s"), patience=0)
+        self.sure, self.unsure = [], []
+        for kind, rows in sound.items():
+            found = {key_of(row): row for row in read_rows(open_store(self.root).sweep("s"), kind)}
+            assert found.keys() >= rows.keys(), "mending lost a row that a sound file had"
+            for key, row in found.items():
+                added = row.driver_epoch > self.process.lease.driver_epoch  # by mending: a mark, or an attempt's end
+                assert added or row == rows.get(key), "mending brought back an older row"
+            self.sure += found.values()
+        self.process = self._new_process()
+
+    def _release(self) -> None:
+        """What a driver that was killed cannot do; without it the next one would wait for it to expire."""
+        sweep = open_store(self.root).sweep("s")
+        newest_driver = driver_of(sweep)
+        assert newest_driver is not None
+        Lease(sweep, newest_driver.driver_epoch).release()
+
+    def _rows_on_disk(self, row_type: type[Row]) -> list[Row]:
+        """Every row of every sound file, oldest first where nothing else decides."""
+        paths = sorted(Path(self.root, "s", row_type.TABLE).glob("*.parquet"))
+        tables = [pq.read_table(io.BytesIO(path.read_bytes())) for path in paths if path not in self.damaged]
+        return [row_type(**record) for table in tables for record in table.to_pylist()]
+
     @rule()
     def read(self) -> None:
         store = open_store(self.root)
@@ -311,8 +364,20 @@ class StoreMachine(RuleBasedStateMachine):
         self.unsure = [row for row in self.unsure if type(row) is not row_type or serial_of(row) not in seen]
 
 
-def serial_of(row: Row) -> int:
-    return int(getattr(row, SERIAL[type(row)]))
+def damage(path: Path, how: str) -> None:
+    data = path.read_bytes()
+    match how:
+        case "flip":
+            path.write_bytes(data[: len(data) // 2] + bytes([data[len(data) // 2] ^ 4]) + data[len(data) // 2 + 1 :])
+        case "cut":
+            path.write_bytes(data[:-1])
+        case "delete":
+            path.unlink()
+
+
+def serial_of(row: Row) -> Any:
+    serial = getattr(row, SERIAL[type(row)])
+    return (key_of(row), row.driver_epoch) if serial is None else serial  # None: an end that mending has recorded
 
 
 def key_of(row: Row) -> tuple[Any, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import shutil
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -14,21 +15,26 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from orchestrator.errors import BusyError
+from orchestrator.errors import BusyError, StoreError
 from orchestrator.planning.plan import Plan, default_trials, design_trials
 from orchestrator.planning.planned_ids import PlannedIds
 from orchestrator.running.history import read_history
 from orchestrator.running.stop_request import request_stop
-from orchestrator.store.lease import claim
-from orchestrator.store.live import Manifest
+from orchestrator.store import schema
+from orchestrator.store.compaction import fold, fold_table
+from orchestrator.store.lease import Lease, claim
+from orchestrator.store.live import Manifest, table_files
+from orchestrator.store.local_files import LocalFiles
 from orchestrator.store.reader import read_rows
-from orchestrator.store.schema import AttemptRow, CurveRow, SweepRow, TrialRow
+from orchestrator.store.schema import AttemptRow, CurveRow, Row, SweepRow, TrialRow
 from orchestrator.store.seal import sealed_writer
 from orchestrator.store.store import SweepStore, open_store
+from orchestrator.upkeep import verification
 from orchestrator.upkeep.findings import Findings
 from orchestrator.upkeep.mending import mend_sweep
 from orchestrator.upkeep.verification import verify_sweep
 from orchestrator.upkeep.verify_files import DamagedFileError, rows_of_file
+from orchestrator.upkeep.whole_store import verify_sweeps
 from orchestrator.worker.checkpoints import Checkpoint, save_checkpoint
 from tests.planned_sweeps import history_of, small_plan
 from tests.store_examples import make_row, put_part
@@ -135,26 +141,27 @@ KINDS = ["sweeps/compact*", "trials/compact*", "curves/compact*", "attempts/comp
 
 
 @pytest.mark.parametrize("how", ["flip", "cut", "empty"])
-@pytest.mark.parametrize("lists", [True, False], ids=["lists of files", "other files"])
-def test_damage_to_every_kind_of_file_is_named(copy: Callable[[str], SweepStore], lists: bool, how: str) -> None:
+@pytest.mark.parametrize("kind", KINDS)
+def test_damage_to_every_kind_of_file_is_named(copy: Callable[[str], SweepStore], kind: str, how: str) -> None:
     sweep = copy("complete")
     folder = Path(sweep.files.location("small"))
-    paths = [sorted(folder.glob(kind))[0] for kind in KINDS if ("_manifest" in kind) == lists]
-    for path in paths:
-        damage(path, how)
-    problems = {problem.file: problem.as_json() for problem in verify_sweep(sweep).problems}
-    for path in paths:
-        said = problems[f"small/{path.relative_to(folder)}"]
-        assert {"file", "problem", "lost", "mend"} <= set(said)
-        assert all(said[key] for key in ("file", "problem", "lost", "mend"))
-    assert not lists or len(problems) == len(paths)
+    path = sorted(folder.glob(kind))[0]
+    damage(path, how)
+    problems = verify_sweep(sweep).problems
+    (named,) = [problem.as_json() for problem in problems if problem.file == f"small/{path.relative_to(folder)}"]
+    assert all(named[key] for key in ("file", "problem", "lost", "mend"))
+    others = [problem for problem in problems if problem.as_json() != named]
+    if path.suffix == ".parquet":  # what it has cost is told of trials, and of the spec
+        assert all(problem.trial_id or problem.file == "small/sweeps" for problem in others), others
+    else:
+        assert others == []
 
 
 @pytest.mark.parametrize(
     ("pattern", "lost"),
     [
         ("curves/compact*", "9 epochs of trials"),
-        ("curves/part-*[!z].parquet", ""),
+        ("curves/part-*-00000001.parquet", "epochs of trial"),
         ("trials/compact*", "the results of trials"),
         ("attempts/compact*", "how the last attempts of trials"),
         ("sweeps/compact*", "the spec"),
@@ -231,6 +238,95 @@ def test_only_what_was_lost_runs_again(plan: Plan, copy: Callable[[str], SweepSt
     run_here(plan, Path(sweep.files.location()))
     after = {row.trial_id: row.attempt for row in read_rows(sweep, TrialRow)}
     assert {trial for trial, attempt in after.items() if attempt != before[trial]} == lost
+
+
+def fold_while_it_runs(sweep: SweepStore, row_type: type[Row], *, replaced_stay: bool) -> None:
+    """Folds all parts of the table but the last three, as a fold beside a driver does, which writes those later."""
+    folder = Path(sweep.files.location(sweep.paths.table(row_type)))
+    later_parts = {path: path.read_bytes() for path in sorted(folder.glob("part*"))[-3:]}
+    for path in later_parts:
+        path.unlink()
+    with claim(sweep) as lease:
+        fold_table(sweep, row_type, lease)
+        if not replaced_stay:
+            fold(sweep, lease)
+    for path, data in later_parts.items():
+        path.write_bytes(data)
+    files = table_files(sweep, row_type)
+    assert len(files.tail) == 3
+    assert (len(list(folder.glob("part*"))) > 3) == replaced_stay
+
+
+@pytest.mark.parametrize("how", ["delete", "flip"])
+@pytest.mark.parametrize("replaced_stay", [True, False])
+@pytest.mark.parametrize("row_type", [CurveRow, AttemptRow])
+def test_a_list_that_is_gone_costs_nothing_though_its_driver_went_on(
+    copy: Callable[[str], SweepStore], row_type: type[Any], replaced_stay: bool, how: str
+) -> None:
+    sweep = copy("killed")
+    before = read_rows(sweep, row_type)
+    fold_while_it_runs(sweep, row_type, replaced_stay=replaced_stay)
+    assert verify_sweep(sweep).problems == []
+    damage(Path(sweep.files.location(sweep.paths.manifest(row_type, 1))), how)
+    problems = verify_sweep(sweep).problems
+    if how == "delete" and replaced_stay:
+        assert problems == [], "the files that the fold replaced are all there and count again"
+    else:
+        (problem,) = problems
+        assert ("list of" in problem.problem, problem.lost.startswith("nothing")) == (True, True)
+    mend_sweep(sweep, patience=0)
+    assert read_rows(sweep, row_type) == before
+    assert verify_sweep(sweep).problems == []
+    compact_here(sweep)
+    assert read_rows(sweep, row_type) == before
+
+
+def test_rows_are_taken_from_what_a_fold_replaced_as_long_as_it_is_there(copy: Callable[[str], SweepStore]) -> None:
+    sweep = copy("killed")
+    before = read_rows(sweep, CurveRow)
+    fold_while_it_runs(sweep, CurveRow, replaced_stay=True)
+    folder = Path(sweep.files.location("small/curves"))
+    damage(folder / "compact-000001-000.parquet", "flip")
+    problems = verify_sweep(sweep).problems
+    assert "small/curves/compact-000001-000.parquet" in {problem.file for problem in problems}
+    assert all(problem.trial_id is None for problem in problems), "no trial has lost anything"
+    mend_sweep(sweep, patience=0)
+    assert read_rows(sweep, CurveRow) == before
+    compact_here(sweep)
+    assert read_rows(sweep, CurveRow) == before
+    assert verify_sweep(sweep).problems == []
+
+
+def test_a_damaged_leftover_is_no_obstacle(copy: Callable[[str], SweepStore]) -> None:
+    sweep = copy("killed")
+    before = read_rows(sweep, CurveRow)
+    fold_while_it_runs(sweep, CurveRow, replaced_stay=True)
+    folder = Path(sweep.files.location("small/curves"))
+    leftover = folder / "part-000001-00000001.parquet"
+    damage(leftover, "flip")
+    found = verify_sweep(sweep)
+    assert found.problems == []
+    assert any(leftover.name in note and "damaged" in note for note in found.notes)
+    damage(folder / "_manifest-000001.json", "cut")
+    mend_sweep(sweep, patience=0)
+    assert not leftover.exists()
+    assert list((folder.parent / ".damaged").rglob(leftover.name))
+    assert read_rows(sweep, CurveRow) == before
+    assert verify_sweep(sweep).problems == []
+
+
+def test_of_equally_new_rows_the_one_that_counted_still_counts(store_uri: str) -> None:
+    sweep = open_store(store_uri, create=True).sweep("s")
+    for lr in (0.5, 0.25):  # the same epoch of the same attempt: the one written last counts
+        second = put_part(sweep, [make_row(CurveRow, lr=lr)])
+    with claim(sweep) as lease:
+        fold_table(sweep, CurveRow, lease)
+    sweep.files.delete(second)  # as if deleting what was replaced had been cut off
+    last = put_part(sweep, [make_row(CurveRow, epoch=2)])
+    sweep.files.write(last, sweep.files.read(last)[:-1])
+    assert f"{last}: moved to .damaged" in mend_sweep(sweep, patience=0).done
+    assert [row.lr for row in read_rows(sweep, CurveRow)] == [0.25]
+    assert not sweep.files.exists(last)
 
 
 def test_a_lost_spec_is_recorded_again_by_run(plan: Plan, copy: Callable[[str], SweepStore]) -> None:
@@ -373,6 +469,98 @@ def test_planned_ids_are_those_of_the_plan(plan: Plan, stores: dict[str, Path]) 
     assert not ids.has("synthetic_b.digits.sgd.default-s0", "synthetic_b", "digits", "sgd")
 
 
-def test_what_is_said_as_json_can_be_written(stores: dict[str, Path]) -> None:
-    sweep = open_store(str(stores["killed"])).sweep("small")
-    assert json.dumps([problem.as_json() for problem in verify_sweep(sweep).problems]) == "[]"
+def test_what_is_said_as_json_can_be_written(copy: Callable[[str], SweepStore]) -> None:
+    sweep = copy("complete")
+    damage(sorted(Path(sweep.files.location("small/curves")).glob("compact*"))[0], "flip")
+    health = verify_sweeps(open_store(sweep.files.root), None, mend=False)
+    said = json.loads(json.dumps(health.as_json()))
+    assert (said["ok"], said["refused"], said["mended"]) == (False, {}, {"small": []})
+    assert {problem["sweep"] for problem in said["problems"]} == {"small"}
+    assert said["rows"] > 15
+
+
+def test_a_sweep_that_runs_keeps_no_other_from_being_mended(copy: Callable[[str], SweepStore]) -> None:
+    sweep = copy("complete")
+    store = open_store(sweep.files.root)
+    put_part(store.sweep("a"), [make_row(CurveRow, sweep="a", trial_id="t")])
+    put_part(store.sweep("a"), [make_row(CurveRow, sweep="a", trial_id="u")])
+    for damaged in (sweep, store.sweep("a")):
+        damage(sorted(Path(damaged.files.location(damaged.paths.table(CurveRow))).glob("*-0*1*.parquet"))[0], "flip")
+    with claim(store.sweep("a")) as lease:
+        lease.beat()
+        health = verify_sweeps(store, None, mend=True)
+    assert list(health.refused) == ["a"]
+    assert health.as_json()["mended"]["small"] == health.sweeps["small"].done != []
+    assert health.sweeps["small"].found.problems == []
+    assert not health.ok
+    with pytest.raises(BusyError, match="sweep 'a' is being run"):
+        health.raise_refusals()
+
+
+def test_a_table_with_files_of_a_newer_version_is_left_as_it_is(
+    copy: Callable[[str], SweepStore], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sweep = copy("complete")
+    folder = Path(sweep.files.location("small"))
+    with monkeypatch.context() as newer:
+        newer.setattr(schema, "SCHEMA_VERSION", schema.SCHEMA_VERSION + 1)
+        put_part(sweep, [changed(read_rows(sweep, CurveRow)[0])])
+    damage(sorted((folder / "trials").glob("part*"))[0], "flip")
+    found = verify_sweep(sweep)
+    assert any("newer bocb" in problem.problem for problem in found.problems)
+    assert not any(problem.trial_id for problem in found.problems), "its rows are there, only not for us"
+    before = {path: path.read_bytes() for path in folder.rglob("*.parquet")}
+    with pytest.raises(StoreError, match="files of a newer bocb"):
+        mend_sweep(sweep, patience=0)
+    assert {path: path.read_bytes() for path in folder.rglob("*.parquet")} == before
+
+
+def test_a_database_without_room_is_an_error_of_ours(
+    copy: Callable[[str], SweepStore], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sweep = copy("complete")
+    monkeypatch.setattr(verification, "MEMORY_LIMIT", "10KB")
+    for look in (verify_sweep, mend_sweep):
+        with pytest.raises(StoreError, match=r"cannot (verify|mend) sweep 'small': .*memory"):
+            look(sweep)
+
+
+class FoldingFiles(LocalFiles):
+    """A store in which a driver writes a part and folds the table whenever a file of it is read."""
+
+    def __init__(self, root: str, lease: Lease) -> None:
+        super().__init__(root)
+        self.reads: Counter[str] = Counter()
+        self._lease = lease
+
+    def read(self, name: str) -> bytes:
+        if "/curves/" in name and name.endswith(".parquet"):
+            self.reads[name] += 1
+            if len(self.reads) <= 40:
+                sweep = open_store(self.root).sweep("s")
+                epoch = table_files(sweep, CurveRow).last_sequence(self._lease.driver_epoch) + 1
+                put_part(sweep, [make_row(CurveRow, epoch=epoch)])
+                fold_table(sweep, CurveRow, self._lease)
+        return super().read(name)
+
+
+def test_files_that_are_folded_all_the_time_are_each_read_once(tmp_path: Path) -> None:
+    sweep = open_store(str(tmp_path), create=True).sweep("s")
+    for epoch in range(101, 104):
+        put_part(sweep, [make_row(CurveRow, epoch=epoch)])
+    with claim(sweep) as lease:
+        files = FoldingFiles(str(tmp_path), lease)
+        found = verify_sweep(SweepStore(paths=sweep.paths, files=files))
+    assert found.problems == []
+    assert len(files.reads) > 10
+    assert set(files.reads.values()) == {1}
+
+
+def test_long_texts_are_checked_and_not_kept(tmp_path: Path) -> None:
+    sweep = open_store(str(tmp_path), create=True).sweep("s")
+    put_part(sweep, [make_row(AttemptRow, log="x" * 10**6, traceback="y")])
+    with verification.rows_database(sweep, "cannot look") as connection:
+        verification.Verification(sweep, connection).check()
+        columns = connection.execute("SELECT column_name FROM (DESCRIBE all_attempts)").fetchall()
+    assert ("outcome",) in columns
+    assert not {("log",), ("traceback",)} & set(columns)

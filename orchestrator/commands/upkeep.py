@@ -13,7 +13,7 @@ from orchestrator.errors import BusyError, Exit
 def compact(store: StoreOption = None, as_json: JsonOption = False) -> None:
     """Turn the many small files of every sweep into few large ones."""
     from orchestrator.tables import compaction_table
-    from orchestrator.upkeep.compacting import compact_sweeps
+    from orchestrator.upkeep.whole_store import compact_sweeps
 
     done = compact_sweeps(existing_store(store))
     if as_json:
@@ -38,14 +38,15 @@ def verify(
     as_json: JsonOption = False,
 ) -> int:
     """Check every file and row, and say what is wrong, what is lost and what mends it."""
-    from orchestrator.upkeep.health import examine_sweeps
+    from orchestrator.upkeep.whole_store import verify_sweeps
 
-    health = examine_sweeps(existing_store(store), sweep, mend=mend)
+    health = verify_sweeps(existing_store(store), sweep, mend=mend)
     if as_json:
         print_json(health.as_json())
     else:
         for line in health.lines():
             out.print(line, highlight=False, soft_wrap=True)
+    health.raise_refusals()
     return Exit.COMPLETE if health.ok else Exit.STORE
 
 

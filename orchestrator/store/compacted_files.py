@@ -58,11 +58,11 @@ def write_compacted(
                 tail=paths_of(sweep, row_type, tail),
                 contested=paths_of(sweep, row_type, list(replaced)),
             )
-            run = _batches(connection, f"{sql} ORDER BY {', '.join(row_type.KEY)}")
-            names = _write(sweep, row_type, generation, 0, run)
+            run = sorted_rows(connection, row_type, sql)
+            names = write_run(sweep, row_type, generation, 0, run)
             for name, numbers in replaced.items():
                 kept = _without(_batches(connection, rows_of(row_type, paths_of(sweep, row_type, [name]))), numbers)
-                names += _write(sweep, row_type, generation, len(names), kept)
+                names += write_run(sweep, row_type, generation, len(names), kept)
     except (duckdb.Error, pa.ArrowException) as error:
         require(sweep, row_type, files.live)
         raise StoreError(f"table {row_type.TABLE} of sweep {sweep.name!r} cannot be compacted: {error}") from error
@@ -86,6 +86,11 @@ def _replaced_rows(
     return found
 
 
+def sorted_rows(connection: duckdb.DuckDBPyConnection, row_type: type[Row], sql: str) -> Iterator[pa.RecordBatch]:
+    """The rows of a SELECT, in the order in which compacted files have them."""
+    return _batches(connection, f"{sql} ORDER BY {', '.join(row_type.KEY)}")
+
+
 def _batches(connection: duckdb.DuckDBPyConnection, sql: str) -> Iterator[pa.RecordBatch]:
     return stream(connection, sql, ROWS_PER_GROUP)[1]
 
@@ -103,10 +108,17 @@ def _without(batches: Iterator[pa.RecordBatch], numbers: Sequence[int]) -> Itera
             yield batch.filter(pa.array(keep))
 
 
-def _write(
+def write_run(
     sweep: SweepStore, row_type: type[Row], generation: int, number: int, batches: Iterator[pa.RecordBatch]
 ) -> list[str]:
-    """Writes rows to files of at most `ROWS_PER_FILE`, the first of which has that number; none for no rows."""
+    """Writes rows to files of at most `ROWS_PER_FILE`, the first of which has that number; none for no rows.
+
+    Returns:
+        The names of the files.
+
+    Raises:
+        FileExistsError: Another compaction has this generation.
+    """
     names: list[str] = []
     batch = next(batches, None)
     while batch is not None:

@@ -42,6 +42,16 @@ def column_list(row_type: type[Row]) -> str:
     return ", ".join(column.name for column in columns_of(row_type))
 
 
+def newest_first(row_type: type[Row], place: Sequence[str]) -> str:
+    """The order in which the first of several rows of one key is the one that counts.
+
+    Args:
+        row_type: The table.
+        place: What decides between rows that are equal in the columns that decide: where they were written.
+    """
+    return ", ".join(f"{name} DESC NULLS LAST" for name in (*NEWEST_FIRST[row_type.TABLE], *place))
+
+
 def rows_of(row_type: type[Row], paths: Sequence[str]) -> str:
     """A SELECT of every row in some files: the columns of the schema, null where a file has no such column."""
     return _scan(row_type, paths, extra=())
@@ -53,6 +63,7 @@ def newest_rows(
     compacted: Sequence[str],
     tail: Sequence[str],
     contested: Sequence[str] = (),
+    replaced: Sequence[str] = (),
     filtered: bool = False,
 ) -> str:
     """A SELECT of one row per key.
@@ -69,6 +80,8 @@ def newest_rows(
         compacted: Paths of compacted files.
         tail: Paths of parts; of one folder, their names sort in the order of writing, after all compacted ones.
         contested: Paths of further compacted files, of which only rows whose keys occur in the tail are wanted.
+        replaced: Those of `tail` that other files have replaced: where the deciding columns are equal, a row of the
+            others counts.
         filtered: Whether the SELECT will be filtered by columns of `FOLLOW_FROM_KEY`; the filter then reaches the
             files, at the price that rows of one key which differ in these columns would both be given.
     """
@@ -77,7 +90,8 @@ def newest_rows(
     columns, keys = column_list(row_type), ", ".join(row_type.KEY)
     place = ("filename", "file_row_number")
     group = ", ".join(row_type.KEY + (FOLLOW_FROM_KEY[row_type.TABLE] if filtered else ()))
-    newest = ", ".join(f"{name} DESC NULLS LAST" for name in NEWEST_FIRST[row_type.TABLE] + place)
+    counts = (f"(filename NOT IN ({', '.join(map(quote, replaced))}))",) if replaced else ()
+    newest = newest_first(row_type, (*counts, *place))
     older = _scan(row_type, [*compacted, *contested], extra=place)
     return f"""
         WITH tail_keys AS MATERIALIZED (SELECT DISTINCT {keys} FROM ({_scan(row_type, tail, extra=())}))

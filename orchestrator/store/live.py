@@ -86,6 +86,14 @@ class TableFiles:
         """All files that count."""
         return self.compacted + self.tail
 
+    @property
+    def lacks_manifest(self) -> bool:
+        """Whether there must have been a manifest: parts are gone, and nothing but a compaction deletes them."""
+        parts = self._parts
+        firsts = {part.driver_epoch: part.sequence for part in reversed(parts)}
+        is_compacted = any(parse_compacted(name) for name in self.names)
+        return not self.manifest.generation and is_compacted and (not parts or max(firsts.values()) > 1)
+
     def foldable(self) -> tuple[PartName, ...]:
         """The parts a compaction may fold: those before each driver's first gap.
 
@@ -114,6 +122,15 @@ class TableFiles:
         return sorted(part for name in self.names if (part := parse_part(name)))
 
 
+class DamagedManifestError(StoreError):
+    """The newest manifest of a table is gone or cannot be read, so that nobody can say which of its files count."""
+
+    def __init__(self, message: str, files: TableFiles) -> None:
+        super().__init__(message)
+        self.files = files
+        """The table's files, with a manifest of that generation that lists nothing."""
+
+
 def table_files(sweep: SweepStore, row_type: type[Row]) -> TableFiles:
     """The files of a table; files listed may be deleted by a compaction at any moment (see `read_live`)."""
     folder = sweep.paths.table(row_type)
@@ -128,12 +145,27 @@ def table_files(sweep: SweepStore, row_type: type[Row]) -> TableFiles:
         if _newest_manifest(sweep.files.names(folder)) != generation:
             continue
         if generation == 0:
-            return TableFiles(names=tuple(names), manifest=Manifest())
+            files = TableFiles(names=tuple(names), manifest=Manifest())
+            if files.lacks_manifest:
+                raise DamagedManifestError(
+                    f"the list of the compacted files in {sweep.files.location(folder)} is gone; bocb verify "
+                    f"{sweep.name} --mend makes it anew",
+                    files,
+                )
+            return files
         try:
             data = sweep.files.read(sweep.paths.manifest(row_type, generation))
         except FileNotFoundError:
             continue
-        return TableFiles(names=tuple(names), manifest=_parse(sweep, row_type, generation, data))
+        try:
+            manifest = Manifest.from_json(generation, data)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            name = sweep.files.location(sweep.paths.manifest(row_type, generation))
+            raise DamagedManifestError(
+                f"the manifest {name} is damaged ({error}); bocb verify {sweep.name} --mend makes it anew",
+                TableFiles(names=tuple(names), manifest=Manifest(generation=generation)),
+            ) from error
+        return TableFiles(names=tuple(names), manifest=manifest)
     raise StoreError(f"table {row_type.TABLE} of sweep {sweep.name!r} changes too fast to be read; try again")
 
 
@@ -202,13 +234,3 @@ def require(sweep: SweepStore, row_type: type[Row], names: Sequence[str]) -> Non
 
 def _newest_manifest(names: list[str]) -> int:
     return max((parse_manifest(name) or 0 for name in names), default=0)
-
-
-def _parse(sweep: SweepStore, row_type: type[Row], generation: int, data: bytes) -> Manifest:
-    try:
-        return Manifest.from_json(generation, data)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        name = sweep.files.location(sweep.paths.manifest(row_type, generation))
-        raise StoreError(
-            f"the manifest {name} is damaged ({error}); bocb verify {sweep.name} --mend makes it anew"
-        ) from error

@@ -26,6 +26,7 @@ _PART = re.compile(r"part-(\d{6,})-(\d{8,})\.parquet")
 _COMPACTED = re.compile(r"compact-(\d{6,})-(\d{3,})\.parquet")
 _MANIFEST = re.compile(r"_manifest-(\d{6,})\.json")
 _DRIVER = re.compile(r"(\d{6,})\.json")
+_OF_DRIVER = re.compile(r"\d{6,}(\.beat|\.stop)?\.json")
 _CHECKPOINT = re.compile(r"(\d{6,})-(\d{4,})\.ckpt")
 
 
@@ -93,7 +94,7 @@ class SweepPaths:
 
     def manifest(self, row_type: type[Row], generation: int) -> str:
         """The list of files that count after a compaction."""
-        return self.in_table(row_type, f"_manifest-{generation:06d}.json")
+        return self.in_table(row_type, manifest_name(generation))
 
     @property
     def drivers(self) -> str:
@@ -139,6 +140,11 @@ def compacted_name(generation: int, number: int) -> str:
     return f"compact-{generation:06d}-{number:03d}.parquet"
 
 
+def manifest_name(generation: int) -> str:
+    """Name of a manifest, within the folder of its table."""
+    return f"_manifest-{generation:06d}.json"
+
+
 def parse_part(name: str) -> PartName | None:
     """The part a file name stands for, or None for any other file."""
     match = _PART.fullmatch(name)
@@ -161,6 +167,12 @@ def parse_driver(name: str) -> int | None:
     """The epoch of a driver's claim, or None for any other file."""
     match = _DRIVER.fullmatch(name)
     return int(match[1]) if match else None
+
+
+def parse_driver_file(name: str) -> str | None:
+    """What a file in the drivers' folder is: "claim", "beat" or "stop"; None for any other file."""
+    match = _OF_DRIVER.fullmatch(name)
+    return (match[1] or ".claim")[1:] if match else None
 
 
 def is_checkpoint(name: str) -> bool:

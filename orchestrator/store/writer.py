@@ -162,8 +162,8 @@ class TableWriter:
 
     def _raise_failure(self) -> None:
         if self._failure is not None:
-            # Made anew each time: an exception that is raised again gathers the tracebacks of all its raisings.
-            raise type(self._failure)(str(self._failure)) from self._failure.__cause__
+            # Without the traceback of its last raising: it is raised again and again.
+            raise self._failure.with_traceback(None)
 
     def _pending(self) -> int:
         return sum(len(table.pending) for table in self._tables.values())

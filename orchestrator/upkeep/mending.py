@@ -1,81 +1,103 @@
 """Putting a damaged sweep in order, so that `bocb resume` gives it back what it lost.
 
-Nothing is destroyed: what is damaged is copied to `.damaged/` before anything takes its place. A damaged Parquet file
-is replaced by an empty one, so that numbers stay without gaps; a trial that thereby lost its row has not run, as far
-as the next run can tell, and one that lost its curve is marked as not run. Seeds and settings follow from the spec,
-so the trials are trained to the same numbers again (on the CPU to the last bit). The end of an attempt is recorded
-again from its trial's row, and of drivers only the numbers matter, which stay taken.
+Nothing is destroyed: what is damaged is copied to `.damaged/` before anything else is done, and a table is made anew
+from every sound file of it before the damaged ones are deleted. A trial that lost its row has not run, as far as the
+next run can tell, and one that lost its curve is marked as not run. Seeds and settings follow from the spec, so the
+trials are trained to the same numbers again (on the CPU to the last bit). The end of an attempt is recorded anew from
+its trial's row, and of drivers only the numbers matter, which stay taken.
 """
 
 from __future__ import annotations
 
-import io
 import time
-from collections.abc import Iterable
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
-import duckdb
-
-from orchestrator.errors import BusyError
+from orchestrator.errors import BusyError, StoreError
 from orchestrator.running.outcomes import DAMAGED, State
-from orchestrator.store.connection import open_duckdb
-from orchestrator.store.files import store_errors
-from orchestrator.store.lease import Lease, claim
-from orchestrator.store.paths import parse_driver
-from orchestrator.store.schema import AttemptRow, Row, TrialRow, arrow_schema
-from orchestrator.store.seal import seal_json, sealed_writer
+from orchestrator.store.lease import Lease, beat_seconds, claim
+from orchestrator.store.paths import parse_driver, parse_driver_file
+from orchestrator.store.rows import encode_part
+from orchestrator.store.schema import AttemptRow, TrialRow
+from orchestrator.store.seal import seal_json
 from orchestrator.store.store import SweepStore
-from orchestrator.store.writer import TableWriter
 from orchestrator.upkeep.findings import Findings, Problem, Remedy
 from orchestrator.upkeep.rebuild import rebuild_table
-from orchestrator.upkeep.verification import MEMORY_LIMIT, verify_sweep
+from orchestrator.upkeep.verification import Verification, rows_database, rows_left
+from orchestrator.upkeep.verify_tables import CheckedTable
 
 LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC).isoformat()
-SIGN_OF_LIFE_SECONDS = 15.0
-"""A driver that lives writes its heartbeat within this time."""
 
 
-def mend_sweep(sweep: SweepStore, *, patience: float = SIGN_OF_LIFE_SECONDS) -> list[str]:
-    """Does what can be done about every problem of a sweep.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mended:
+    """What was done, and what is left."""
+
+    done: list[str] = field(default_factory=list)
+    """A sentence each."""
+    found: Findings
+    """What is wrong now."""
+
+
+def mend_sweep(sweep: SweepStore, *, patience: float | None = None) -> Mended:
+    """Does what can be done about every problem of a sweep; leaves one without any as it is.
 
     Args:
         sweep: The sweep.
-        patience: Seconds to wait for a sign of life from a driver whose claim or heartbeat is damaged.
-
-    Returns:
-        What was done, a sentence each; nothing where there was nothing to do.
+        patience: Seconds to wait for a sign of life from a driver whose claim or heartbeat is damaged; None for what
+            a driver that lives surely gives one in.
 
     Raises:
         BusyError: A driver is at work on the sweep.
-        StoreError: The store cannot be written.
+        StoreError: The store cannot be written, or a newer bocb has written to it.
     """
-    with store_errors(f"cannot mend sweep {sweep.name!r}"):
-        found = verify_sweep(sweep)
-        if not any(problem.remedy is not Remedy.NONE for problem in found.problems):
-            return []
-        done = _mend_drivers(sweep, found, patience)
+    with rows_database(sweep, f"cannot mend sweep {sweep.name!r}") as connection:
+        verification = Verification(sweep, connection)
+        found = verification.check()
+        if not any(problem.remedy.is_ours for problem in found.problems):
+            return Mended(found=found)
+        done = _mend_drivers(
+            sweep, _with(found, Remedy.MARK_ENDED), 1.5 * beat_seconds() if patience is None else patience
+        )
         with claim(sweep) as lease:
             lease.start_heartbeat()
-            with open_duckdb(sweep.files, memory_limit=MEMORY_LIMIT) as connection:
-                # Again, now that nobody else writes, and once more: rows may come back with the list of their files.
-                done += _mend_files(sweep, lease, verify_sweep(sweep, connection).problems)
-                done += _mend_rows(sweep, lease, verify_sweep(sweep, connection).problems, connection)
-    return done
+            found = verification.check()  # now that nobody else writes
+            _refuse_newer(sweep, verification.tables)
+            done += _move(sweep, lease, _with(found, Remedy.MOVE))
+            for table in verification.tables:
+                if table.is_to_be_rebuilt:
+                    done += _mend_table(sweep, lease, table)
+            trials = {row.trial_id: row for row in rows_left(connection, TrialRow)}
+            done += _mend_rows(sweep, lease, found, trials)
+        return Mended(done=done, found=verification.check())
 
 
-def _mend_drivers(sweep: SweepStore, found: Findings, patience: float) -> list[str]:
+def _with(found: Findings, remedy: Remedy) -> list[Problem]:
+    return [problem for problem in found.problems if problem.remedy is remedy]
+
+
+def _refuse_newer(sweep: SweepStore, tables: Sequence[CheckedTable]) -> None:
+    for table in tables:
+        if table.is_newer:
+            raise StoreError(
+                f"table {table.row_type.TABLE} of sweep {sweep.name!r} has files of a newer bocb, whose rows this "
+                "one would lose; mend it with that version"
+            )
+
+
+def _mend_drivers(sweep: SweepStore, broken: Sequence[Problem], patience: float) -> list[str]:
     """Claims and heartbeats come first: without them nobody can claim the sweep."""
-    broken = [problem for problem in found.problems if problem.remedy in (Remedy.CLAIM, Remedy.BEAT)]
     if not broken:
         return []
     newest = _newest_driver(sweep)
     _refuse_a_living_driver(sweep, newest, patience)
-    ended = seal_json({"host": "", "machine": "", "pid": 0, "process": None, "claimed_at": LONG_AGO})
+    claim_of_ended = seal_json({"host": "", "machine": "", "pid": 0, "process": None, "claimed_at": LONG_AGO})
     for problem in broken:
         _put_aside(sweep, newest + 1, problem.file)
-        content = ended if problem.remedy is Remedy.CLAIM else seal_json({"at": LONG_AGO, "released": True})
-        sweep.files.write(problem.file, content)
+        is_claim = parse_driver_file(problem.file.rpartition("/")[2]) == "claim"
+        beat_of_ended = seal_json({"at": LONG_AGO, "released": True})
+        sweep.files.write(problem.file, claim_of_ended if is_claim else beat_of_ended)
     return [f"{problem.file}: now that of a driver that has ended" for problem in broken]
 
 
@@ -101,52 +123,40 @@ def _heartbeat(sweep: SweepStore, driver_epoch: int) -> bytes:
     return sweep.files.read(name) if sweep.files.exists(name) else b""
 
 
-def _mend_files(sweep: SweepStore, lease: Lease, problems: Iterable[Problem]) -> list[str]:
-    """Damaged files first, then the lists of files, which are made from what is sound."""
-    done = []
-    rebuilt: dict[type[Row], Problem] = {}
+def _move(sweep: SweepStore, lease: Lease, problems: Sequence[Problem]) -> list[str]:
     for problem in problems:
-        if problem.remedy is Remedy.REBUILD and problem.table is not None:
-            rebuilt.setdefault(problem.table, problem)
-        if problem.remedy in (Remedy.REPLACE, Remedy.MOVE):
-            lease.check()
-            was_there = _put_aside(sweep, lease.driver_epoch, problem.file)
-            if problem.remedy is Remedy.MOVE:
-                sweep.files.delete(problem.file)
-            elif problem.table is not None:
-                sweep.files.write(problem.file, _empty(problem.table))
-            done.append(f"{problem.file}: {'moved to .damaged' if was_there else 'an empty file takes its place'}")
-    for table, problem in rebuilt.items():
         lease.check()
         _put_aside(sweep, lease.driver_epoch, problem.file)
-        rebuild_table(sweep, table)
-        done.append(f"{sweep.paths.table(table)}: compacted anew from all its files")
-    return done
+        sweep.files.delete(problem.file)
+    return [f"{problem.file}: moved to .damaged" for problem in problems]
 
 
-def _mend_rows(
-    sweep: SweepStore, lease: Lease, problems: Iterable[Problem], connection: duckdb.DuckDBPyConnection
-) -> list[str]:
-    """Marks trials to run again, and records attempts from their trials."""
-    rows = _trials(connection)
-    again = {p.trial_id: p for p in problems if p.remedy is Remedy.RUN_AGAIN and p.trial_id in rows}
-    recorded = {p.trial_id: p for p in problems if p.remedy is Remedy.RECORD and p.trial_id in rows}
-    with TableWriter(sweep, lease) as writer:
-        for trial_id, problem in again.items():
-            writer.add(_marked(rows[str(trial_id)], problem, lease.driver_epoch))
-        for trial_id in recorded.keys() - again.keys():
-            writer.add(_attempt_of(rows[str(trial_id)], lease.driver_epoch))
-        writer.flush()
-    marked = [f"trial {trial_id}: marked to run again" for trial_id in sorted(map(str, again))]
-    return marked + [
-        f"trial {trial_id}: its last attempt is recorded again"
-        for trial_id in sorted(map(str, recorded.keys() - again.keys()))
+def _mend_table(sweep: SweepStore, lease: Lease, table: CheckedTable) -> list[str]:
+    """Whatever it is killed at, the rows that were left are all there: what is deleted, nobody needs by then."""
+    broken = [sweep.paths.in_table(table.row_type, name) for name in table.broken]
+    for name in broken:
+        _put_aside(sweep, lease.driver_epoch, name)
+    rebuild_table(sweep, table, lease)
+    for name in broken:
+        sweep.files.delete(name)
+    return [f"{name}: moved to .damaged" for name in broken] + [
+        f"{sweep.paths.table(table.row_type)}: compacted anew from {len(table.sound)} sound files"
     ]
 
 
-def _trials(connection: duckdb.DuckDBPyConnection) -> dict[str, TrialRow]:
-    table = connection.sql(f"SELECT {', '.join(arrow_schema(TrialRow).names)} FROM trials").to_arrow_table()  # noqa: S608
-    return {record["trial_id"]: TrialRow(**record) for record in table.to_pylist()}
+def _mend_rows(sweep: SweepStore, lease: Lease, found: Findings, trials: Mapping[str, TrialRow]) -> list[str]:
+    """Marks trials to run again, and records attempts from their trials."""
+    again = {str(problem.trial_id): problem for problem in _with(found, Remedy.RUN_AGAIN)}
+    recorded = {str(problem.trial_id) for problem in _with(found, Remedy.RECORD)} - again.keys()
+    attempts = [_attempt_of(trials[trial_id], lease.driver_epoch) for trial_id in recorded]
+    marked = [_marked(trials[trial_id], problem, lease.driver_epoch) for trial_id, problem in again.items()]
+    for rows in (attempts, marked):
+        if rows:
+            lease.check()
+            sweep.files.create(sweep.paths.part(type(rows[0]), lease.driver_epoch, 1), encode_part(rows))
+    return [f"trial {trial_id}: marked to run again" for trial_id in sorted(again)] + [
+        f"trial {trial_id}: its last attempt is recorded again" for trial_id in sorted(recorded)
+    ]
 
 
 def _marked(row: TrialRow, problem: Problem, driver_epoch: int) -> TrialRow:
@@ -154,7 +164,7 @@ def _marked(row: TrialRow, problem: Problem, driver_epoch: int) -> TrialRow:
     return replace(
         row,
         state=State.FAIL,
-        reason=f"{DAMAGED}: {problem.problem.partition(': ')[2]}",
+        reason=f"{DAMAGED}: {problem.why}",
         score=None,
         val_top1_final=None,
         val_top1_best=None,
@@ -193,10 +203,3 @@ def _put_aside(sweep: SweepStore, driver_epoch: int, name: str) -> bool:
     if not sweep.files.exists(target):
         sweep.files.create(target, data)
     return True
-
-
-def _empty(row_type: type[Row]) -> bytes:
-    buffer = io.BytesIO()
-    with sealed_writer(buffer, arrow_schema(row_type)):
-        pass
-    return buffer.getvalue()

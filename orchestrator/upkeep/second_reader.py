@@ -48,16 +48,16 @@ def _frames(file: BinaryIO) -> Iterator[tuple[Any, dict[str, int | None]]]:
     import fastparquet
 
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # it uses what pandas has deprecated
+        with warnings.catch_warnings(action="ignore"):  # it uses what pandas has deprecated
             reader = fastparquet.ParquetFile(file)
-            groups = [group for group in reader.row_groups if group.num_rows]
-            for group in groups:
-                nulls = {
-                    ".".join(column.meta_data.path_in_schema): _null_count(column.meta_data.statistics)
-                    for column in group.columns
-                }
-                yield reader.read_row_group_file(group, reader.columns, []), nulls
+        for group in (group for group in reader.row_groups if group.num_rows):
+            nulls = {
+                ".".join(column.meta_data.path_in_schema): _null_count(column.meta_data.statistics)
+                for column in group.columns
+            }
+            with warnings.catch_warnings(action="ignore"):
+                frame = reader.read_row_group_file(group, reader.columns, [])
+            yield frame, nulls
     # It was not made for damaged files: a wrong byte may raise anything.
     except Exception as error:
         raise DisagreementError(f"fastparquet cannot read it ({type(error).__name__}: {error})") from error

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TypeVar
 
 import duckdb
 
@@ -11,50 +14,85 @@ from orchestrator.errors import StoreError
 from orchestrator.planning.planned_ids import PlannedIds
 from orchestrator.store.connection import open_duckdb
 from orchestrator.store.files import store_errors
+from orchestrator.store.guard import one_sentence
 from orchestrator.store.lease import driver_of
-from orchestrator.store.paths import SweepPaths, is_checkpoint
-from orchestrator.store.schema import READ_ORDER, SweepRow, TrialRow
+from orchestrator.store.paths import is_checkpoint
+from orchestrator.store.rows import decode_rows
+from orchestrator.store.schema import READ_ORDER, SweepRow, TrialRow, arrow_schema
 from orchestrator.store.store import SweepStore
 from orchestrator.upkeep.findings import Findings, Problem, Remedy
 from orchestrator.upkeep.verify_drivers import check_drivers
 from orchestrator.upkeep.verify_rows import check_rows, count_of, damage_problems, find_losses
-from orchestrator.upkeep.verify_tables import look_at_table
+from orchestrator.upkeep.verify_tables import CheckedTable, TableCheck
 from orchestrator.worker.checkpoints import decode
+
+R = TypeVar("R", SweepRow, TrialRow)
 
 MEMORY_LIMIT = "1GB"
 """Of the database that holds the rows; beyond it they lie on disk."""
 
 
-def verify_sweep(sweep: SweepStore, connection: duckdb.DuckDBPyConnection | None = None) -> Findings:
-    """Checks everything that a sweep has in the store.
+class Verification:
+    """Checks of one sweep. A second one reads only files that were not there at the first.
 
-    Args:
-        sweep: The sweep.
-        connection: A database to leave its rows in, as `look_at_table` says.
+    Its database holds the sweep's rows, as `TableCheck` says, and is to be opened with `rows_database`.
+    """
+
+    def __init__(self, sweep: SweepStore, connection: duckdb.DuckDBPyConnection) -> None:
+        self.tables: list[CheckedTable] = []
+        self._sweep = sweep
+        self._connection = connection
+        self._checks = [TableCheck(sweep, row_type, connection) for row_type in READ_ORDER]
+
+    def check(self) -> Findings:
+        """What is wrong now.
+
+        Raises:
+            StoreError: A table changes faster than it can be read.
+        """
+        sweep, connection = self._sweep, self._connection
+        is_running = _is_running(sweep)
+        self.tables = [table.check() for table in self._checks]
+        is_running = is_running or _is_running(sweep)
+        found = Findings()
+        for table in self.tables:
+            found.add(table.findings)
+        losses = find_losses(connection)
+        found.problems[:0] = damage_problems(sweep, self.tables, connection, losses)
+        if not any(table.is_newer for table in self.tables):  # else rows would be missed that are there
+            found.add(check_rows(sweep, connection, losses, is_running=is_running))
+            found.add(_check_plan(sweep, connection))
+            found.add(_check_checkpoints(sweep, connection, is_running=is_running))
+        found.add(check_drivers(sweep, connection))
+        return found
+
+
+def verify_sweep(sweep: SweepStore) -> Findings:
+    """Checks everything that a sweep has in the store.
 
     Raises:
         StoreError: The store cannot be read at all, or changes faster than it can be read.
     """
-    with store_errors(f"cannot verify sweep {sweep.name!r}"):
-        if connection is not None:
-            return _verify(sweep, connection)
-        with open_duckdb(sweep.files, memory_limit=MEMORY_LIMIT) as own:
-            return _verify(sweep, own)
+    with rows_database(sweep, f"cannot verify sweep {sweep.name!r}") as connection:
+        return Verification(sweep, connection).check()
 
 
-def _verify(sweep: SweepStore, connection: duckdb.DuckDBPyConnection) -> Findings:
-    is_running = _is_running(sweep)
-    looks = [look_at_table(sweep, row_type, connection) for row_type in READ_ORDER]
-    is_running = is_running or _is_running(sweep)
-    losses = find_losses(connection)
-    found = Findings(problems=damage_problems(sweep, looks, connection, losses))
-    for look in looks:
-        found.add(look.findings)
-    found.add(check_rows(sweep, connection, losses, is_running=is_running))
-    found.add(_check_plan(sweep, connection))
-    found.add(check_drivers(sweep, connection))
-    found.add(_check_checkpoints(sweep, connection, is_running=is_running))
-    return found
+def rows_left(connection: duckdb.DuckDBPyConnection, row_type: type[R]) -> list[R]:
+    """The rows of a table that is in the database with all its columns, sorted by key."""
+    columns, keys = ", ".join(arrow_schema(row_type).names), ", ".join(row_type.KEY)
+    sql = f"SELECT {columns} FROM {row_type.TABLE} ORDER BY {keys}"  # noqa: S608 - names come from the schema
+    return decode_rows(connection.sql(sql).to_arrow_table(), row_type)
+
+
+@contextmanager
+def rows_database(sweep: SweepStore, action: str) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A database for a sweep's rows; what it or the store refuses is a `StoreError` that begins with `action`."""
+    with store_errors(action):
+        try:
+            with open_duckdb(sweep.files, memory_limit=MEMORY_LIMIT) as connection:
+                yield connection
+        except duckdb.Error as error:
+            raise StoreError(f"{action}: {one_sentence(error)}") from error
 
 
 def _is_running(sweep: SweepStore) -> bool:
@@ -68,7 +106,7 @@ def _is_running(sweep: SweepStore) -> bool:
 def _check_plan(sweep: SweepStore, connection: duckdb.DuckDBPyConnection) -> Findings:
     """Every trial must be one that some version of the spec asks for."""
     found, versions = Findings(), []
-    for version in _rows(connection, SweepRow):
+    for version in rows_left(connection, SweepRow):
         try:
             versions.append(_planned(version))
         except (StoreError, ValueError, IndexError, TypeError) as error:
@@ -83,19 +121,15 @@ def _check_plan(sweep: SweepStore, connection: duckdb.DuckDBPyConnection) -> Fin
         if not any(version.has(*trial) for version in versions):
             found.problems.append(
                 Problem(
+                    sweep=sweep.name,
                     file=sweep.paths.table(TrialRow),
-                    problem=f"trial {trial[0]} is not of the plan of any recorded version of the spec",
+                    why=f"trial {trial[0]} is not of the plan of any recorded version of the spec",
                     lost="nothing; the trial may not be what it says it is",
-                    mend="leave it out of what you conclude, or restore the sweep from a backup",
+                    remedy=Remedy.RESTORE,
                     trial_id=trial[0],
                 )
             )
     return found
-
-
-def _rows(connection: duckdb.DuckDBPyConnection, row_type: type[SweepRow]) -> list[SweepRow]:
-    table = connection.sql(f"SELECT * EXCLUDE (file, place) FROM {row_type.TABLE} ORDER BY version")  # noqa: S608
-    return [row_type(**record) for record in table.to_arrow_table().to_pylist()]
 
 
 def _planned(version: SweepRow) -> PlannedIds:
@@ -105,12 +139,8 @@ def _planned(version: SweepRow) -> PlannedIds:
 
 
 def _no_spec(sweep: SweepStore, why: str) -> Problem:
-    return Problem(
-        file=sweep.paths.table(SweepRow),
-        problem=why,
-        lost="the spec of that version",
-        mend="bocb run with the spec that the sweep was started with; it records it again",
-    )
+    path = sweep.paths.table(SweepRow)
+    return Problem(sweep=sweep.name, file=path, why=why, lost="the spec of that version", remedy=Remedy.RUN)
 
 
 def _check_checkpoints(sweep: SweepStore, connection: duckdb.DuckDBPyConnection, *, is_running: bool) -> Findings:
@@ -135,21 +165,20 @@ def _check_checkpoints(sweep: SweepStore, connection: duckdb.DuckDBPyConnection,
 def _check_checkpoint(sweep: SweepStore, path: str, trial_id: str, *, is_ended: bool) -> list[Problem]:
     try:
         checkpoint = decode(sweep.files.read(path))
-        SweepPaths(sweep.name).checkpoints(checkpoint.trial_id)
         if checkpoint.trial_id == trial_id:
             return []
         why = f"it is of trial {checkpoint.trial_id}"
     except FileNotFoundError:
         return []  # its trial has ended meanwhile
-    except (ValueError, KeyError, TypeError, StoreError) as error:
+    except (ValueError, KeyError, TypeError) as error:
         why = f"it is damaged: {error}"
     return [
         Problem(
+            sweep=sweep.name,
             file=path,
-            problem=f"a checkpoint of trial {trial_id}: {why}",
+            what=f"a checkpoint of trial {trial_id}",
+            why=why,
             lost="the trial's state in it: its weights" if is_ended else "the epochs since the checkpoint before it",
-            mend=f"bocb verify {sweep.name} --mend moves it away"
-            + ("" if is_ended else f", then bocb resume {sweep.name}"),
             remedy=Remedy.MOVE,
             trial_id=trial_id,
         )

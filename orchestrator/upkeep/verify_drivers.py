@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import duckdb
 
-from orchestrator.store.paths import parse_driver
+from orchestrator.store.paths import parse_driver, parse_driver_file
 from orchestrator.store.schema import ROW_TYPES
 from orchestrator.store.seal import KEY, unseal_json
 from orchestrator.store.store import SweepStore
@@ -20,44 +19,34 @@ _Fields = dict[str, type | tuple[type, ...]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Kind:
-    """One kind of file: its name, what it holds, and what to say of a damaged one."""
+    """One kind of file: what it holds, and what to say of a damaged one."""
 
-    name: re.Pattern[str]
     fields: _Fields
     what: str
     lost: str
-    mend: str
     remedy: Remedy
 
 
-_MARKS_AS_ENDED = "marks that driver as ended"
-_CLAIM = _Kind(
-    name=re.compile(r"\d{6,}\.json"),
-    fields={"host": str, "machine": str, "pid": int, "process": (str, type(None)), "claimed_at": str},
-    what="the claim of a driver",
-    lost="which process was that driver",
-    mend=_MARKS_AS_ENDED,
-    remedy=Remedy.CLAIM,
-)
-_KINDS = (
-    _CLAIM,
-    _Kind(
-        name=re.compile(r"\d{6,}\.beat\.json"),
+_KINDS = {
+    "claim": _Kind(
+        fields={"host": str, "machine": str, "pid": int, "process": (str, type(None)), "claimed_at": str},
+        what="the claim of a driver",
+        lost="which process was that driver",
+        remedy=Remedy.MARK_ENDED,
+    ),
+    "beat": _Kind(
         fields={"at": str, "released": bool},
         what="the heartbeat of a driver",
-        lost="when that driver was last alive",
-        mend=f"{_MARKS_AS_ENDED}; one that lives replaces it by itself",
-        remedy=Remedy.BEAT,
+        lost="when that driver was last alive; one that lives replaces it by itself",
+        remedy=Remedy.MARK_ENDED,
     ),
-    _Kind(
-        name=re.compile(r"\d{6,}\.stop\.json"),
+    "stop": _Kind(
         fields={"requested_at": str, "now": bool},
         what="a request to stop",
-        lost="whether the sweep was to stop at once",
-        mend="moves it away; bocb stop asks again",
+        lost="whether the sweep was to stop at once; bocb stop asks again",
         remedy=Remedy.MOVE,
     ),
-)
+}
 
 
 def check_drivers(sweep: SweepStore, connection: duckdb.DuckDBPyConnection) -> Findings:
@@ -65,13 +54,13 @@ def check_drivers(sweep: SweepStore, connection: duckdb.DuckDBPyConnection) -> F
 
     Args:
         sweep: The sweep.
-        connection: The database with its rows; see `look_at_table`.
+        connection: The database with its rows; see `TableCheck`.
     """
     found = Findings()
     names = sweep.files.names(sweep.paths.drivers)
     for name in names:
         path = f"{sweep.paths.drivers}/{name}"
-        kind = next((kind for kind in _KINDS if kind.name.fullmatch(name)), None)
+        kind = _KINDS.get(parse_driver_file(name) or "")
         if kind is None:
             found.notes.append(f"{path} is no file of the store's")
             continue
@@ -83,7 +72,7 @@ def check_drivers(sweep: SweepStore, connection: duckdb.DuckDBPyConnection) -> F
         # A driver that claims the sweep after listing is no gap.
         if not sweep.files.exists(sweep.paths.driver(epoch)):
             why = "it is missing, so that its number could be given to another driver"
-            found.problems.append(_problem(sweep, sweep.paths.driver(epoch), _CLAIM, why))
+            found.problems.append(_problem(sweep, sweep.paths.driver(epoch), _KINDS["claim"], why))
     return found
 
 
@@ -114,10 +103,4 @@ def _check_fields(content: dict[str, Any], fields: _Fields, *, is_sealed: bool) 
 
 
 def _problem(sweep: SweepStore, path: str, kind: _Kind, why: str) -> Problem:
-    return Problem(
-        file=path,
-        problem=f"{kind.what}: {why}",
-        lost=kind.lost,
-        mend=f"bocb verify {sweep.name} --mend {kind.mend}",
-        remedy=kind.remedy,
-    )
+    return Problem(sweep=sweep.name, file=path, what=kind.what, why=why, lost=kind.lost, remedy=kind.remedy)

@@ -1,13 +1,15 @@
-"""One Parquet file of a table, looked at as closely as can be: digest, page checksums, schema, two readers."""
+"""One Parquet file of a table, checked as closely as can be: digest, page checksums, schema, two readers."""
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from typing import BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from orchestrator.errors import StoreError
 from orchestrator.store.paths import PartName, parse_part
 from orchestrator.store.schema import SCHEMA_VERSION, Row, arrow_schema
 from orchestrator.store.seal import Seal, parquet_seal
@@ -21,11 +23,11 @@ _UNSEALED_KEYS = {_VERSION, _TABLE, b"ARROW:schema"}
 """What the footer of a file without a digest has; one more or fewer, and the digest's own key was hit."""
 
 
-class DamagedFileError(Exception):
+class DamagedFileError(StoreError):
     """A file is not what was written; the text says why."""
 
 
-class NewerFileError(Exception):
+class NewerFileError(StoreError):
     """A file was written by a newer bocb."""
 
 
@@ -37,20 +39,21 @@ def rows_of_file(sweep: SweepStore, row_type: type[Row], name: str) -> Iterator[
         NewerFileError: Its schema is of a later version than this one knows.
         FileNotFoundError: It is not there.
     """
-    with sweep.files.open(sweep.paths.in_table(row_type, name)) as file:
-        seal = _check_seal(file)
-        _check_schema(file, row_type, seal)
-        part = parse_part(name)
-        groups = read_twice(file)
-        while True:
-            try:
-                table = next(groups, None)
-            except (pa.ArrowException, OSError, DisagreementError) as error:
-                raise DamagedFileError(_first_line(error)) from error
-            if table is None:
-                return
-            _check_rows(table, sweep.name, part)
-            yield table
+    # At once: it is read by three readers, and files of a table have a bounded size.
+    file = io.BytesIO(sweep.files.read(sweep.paths.in_table(row_type, name)))
+    seal = _check_seal(file)
+    _check_schema(file, row_type, seal)
+    part = parse_part(name)
+    groups = read_twice(file)
+    while True:
+        try:
+            table = next(groups, None)
+        except (pa.ArrowException, OSError, DisagreementError) as error:
+            raise DamagedFileError(_first_line(error)) from error
+        if table is None:
+            return
+        _check_rows(table, sweep.name, part)
+        yield table
 
 
 def rows_claimed(sweep: SweepStore, row_type: type[Row], name: str) -> int | None:

@@ -1,6 +1,6 @@
 """What one table says against what another says, and from that what a damaged file has cost.
 
-The rows are those that `look_at_table` left in a database. A trial's row is written after its curve and its attempt,
+The rows are those that `TableCheck` leaves in a database. A trial's row is written after its curve and its attempt,
 so tables read in the opposite order agree even while the sweep runs.
 """
 
@@ -16,7 +16,7 @@ from orchestrator.store.paths import parse_compacted, parse_part
 from orchestrator.store.schema import AttemptRow, CurveRow, Row, SweepRow, TrialRow
 from orchestrator.store.store import SweepStore
 from orchestrator.upkeep.findings import Findings, Problem, Remedy
-from orchestrator.upkeep.verify_tables import Damage, TableLook
+from orchestrator.upkeep.verify_tables import CheckedTable
 
 # ruff: noqa: S608 - no part of this SQL comes from outside
 
@@ -96,20 +96,20 @@ def check_rows(
 
 
 def damage_problems(
-    sweep: SweepStore, looks: Sequence[TableLook], connection: duckdb.DuckDBPyConnection, losses: Losses
+    sweep: SweepStore, tables: Sequence[CheckedTable], connection: duckdb.DuckDBPyConnection, losses: Losses
 ) -> list[Problem]:
     """The damaged and missing files, each with what it has cost as far as the other tables tell."""
     return [
         Problem(
-            file=sweep.paths.in_table(look.row_type, damage.name),
-            problem=f"{_describe(damage, look.row_type)}: {damage.why}",
-            lost=_lost(look, connection, losses),
-            mend=_mend(sweep, look.row_type, connection),
-            remedy=Remedy.REPLACE,
-            table=look.row_type,
+            sweep=sweep.name,
+            file=sweep.paths.in_table(table.row_type, name),
+            what=_describe(name, table.row_type),
+            why=why,
+            lost=_lost(table, connection, losses),
+            remedy=Remedy.REBUILD,
         )
-        for look in looks
-        for damage in look.damages
+        for table in tables
+        for name, why in table.damages.items()
     ]
 
 
@@ -170,28 +170,23 @@ def _check_outcomes(
         found.notes.append(f"{marked} trials are marked as damaged; bocb resume {sweep.name} trains them again")
 
 
-def _lost(look: TableLook, connection: duckdb.DuckDBPyConnection, losses: Losses) -> str:
-    """What the damaged files of a table have cost; of several files of one table, all together."""
-    together = "" if len(look.damages) == 1 else f" (with the other damaged files of {look.row_type.TABLE})"
-    if look.row_type is CurveRow and losses.epochs:
+def _lost(table: CheckedTable, connection: duckdb.DuckDBPyConnection, losses: Losses) -> str:
+    """What no sound file of a table has any more; of several damaged files, all together."""
+    row_type = table.row_type
+    together = "" if len(table.damages) == 1 else f" (with the other damaged files of {row_type.TABLE})"
+    if row_type is CurveRow and losses.epochs:
         return f"{sum(map(len, losses.epochs.values()))} epochs of {_names(list(losses.epochs))}{together}"
-    if look.row_type is TrialRow and losses.trials:
+    if row_type is TrialRow and losses.trials:
         return f"the results of {_names(losses.trials)}{together}"
-    if look.row_type is AttemptRow and losses.attempts:
+    if row_type is AttemptRow and losses.attempts:
         return f"how the last attempts of {_names(losses.attempts)} ended{together}"
-    if look.row_type is SweepRow:
+    if row_type is SweepRow:
         return "a version of the spec" if count_of(connection, "sweeps") else "the spec"
     return "nothing that the other tables know of; what a trial that had not ended did is done again"
 
 
-def _mend(sweep: SweepStore, row_type: type[Row], connection: duckdb.DuckDBPyConnection) -> str:
-    has_spec = row_type is not SweepRow or count_of(connection, "sweeps") > 0
-    then = f"bocb resume {sweep.name}" if has_spec else "bocb run with the spec that the sweep was started with"
-    return f"bocb verify {sweep.name} --mend, then {then}"
-
-
-def _describe(damage: Damage, row_type: type[Row]) -> str:
-    part, generation = parse_part(damage.name), parse_compacted(damage.name)
+def _describe(name: str, row_type: type[Row]) -> str:
+    part, generation = parse_part(name), parse_compacted(name)
     if part is not None:
         return f"part {part.sequence} of {row_type.TABLE} (driver {part.driver_epoch})"
     return f"file of {row_type.TABLE} from compaction {generation}"
@@ -208,25 +203,21 @@ def _names(trials: Sequence[str]) -> str:
     return f"trial{'s' if len(trials) > 1 else ''} {shown}{more}"
 
 
-def _record(sweep: SweepStore, trial: str, what: str, lost: str) -> Problem:
-    return Problem(
-        file=sweep.paths.table(AttemptRow),
-        problem=f"trial {trial}: {what}",
-        lost=lost,
-        mend=f"bocb verify {sweep.name} --mend records it again from the trial's row",
-        remedy=Remedy.RECORD,
-        table=AttemptRow,
-        trial_id=trial,
-    )
+def _record(sweep: SweepStore, trial: str, why: str, lost: str) -> Problem:
+    return _of_trial(sweep, AttemptRow, trial, why, lost, Remedy.RECORD)
 
 
-def _run_again(sweep: SweepStore, row_type: type[Row], trial: str, what: str) -> Problem:
+def _run_again(sweep: SweepStore, row_type: type[Row], trial: str, why: str) -> Problem:
+    return _of_trial(sweep, row_type, trial, why, "the trial's result, until it is trained again", Remedy.RUN_AGAIN)
+
+
+def _of_trial(sweep: SweepStore, row_type: type[Row], trial: str, why: str, lost: str, remedy: Remedy) -> Problem:
     return Problem(
+        sweep=sweep.name,
         file=sweep.paths.table(row_type),
-        problem=f"trial {trial}: {what}",
-        lost="the trial's result, until it is trained again",
-        mend=f"bocb verify {sweep.name} --mend, then bocb resume {sweep.name}",
-        remedy=Remedy.RUN_AGAIN,
-        table=row_type,
+        what=f"trial {trial}",
+        why=why,
+        lost=lost,
+        remedy=remedy,
         trial_id=trial,
     )

@@ -1,252 +1,248 @@
-"""The files of one table: is each one sound, is none missing, is each key there once?"""
+"""The files of one table: is each one sound, is none missing, is each key there once, does every row count?"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import duckdb
 import pyarrow as pa
 
 from orchestrator.errors import StoreError
-from orchestrator.store.live import RETRIES, Manifest, TableFiles, table_files
-from orchestrator.store.paths import PartName, parse_compacted, parse_manifest, parse_part
-from orchestrator.store.schema import NEWEST_FIRST, CurveRow, Row, arrow_schema, columns_of
+from orchestrator.store.latest import newest_first
+from orchestrator.store.live import DamagedManifestError, TableFiles, table_files
+from orchestrator.store.paths import PartName, manifest_name, parse_compacted, parse_manifest, parse_part
+from orchestrator.store.schema import CurveRow, Row, arrow_schema
 from orchestrator.store.store import SweepStore
 from orchestrator.upkeep.findings import Findings, Problem, Remedy
 from orchestrator.upkeep.verify_files import DamagedFileError, NewerFileError, rows_claimed, rows_of_file
 
-_FROM_CURVES = ("sweep", "trial_id", "epoch", "attempt", "driver_epoch", "val_top1")
+PASSES = 50
+"""Over the files of a table that changes; each after the first reads only what is new."""
+_FROM_CURVES = {"sweep", "trial_id", "epoch", "attempt", "driver_epoch", "val_top1"}
 """What other checks need of the one long table."""
+_LONG_TEXTS = {"log", "traceback"}
 # ruff: noqa: S608 - names come from the schema, values are parameters
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Damage:
-    """A Parquet file of a table that is damaged or missing."""
-
-    name: str
-    why: str
-
-
-@dataclass(slots=True, kw_only=True)
-class TableLook:
-    """What was seen of a table."""
+class CheckedTable:
+    """What was found out about a table."""
 
     row_type: type[Row]
-    damages: list[Damage] = field(default_factory=list)
-    findings: Findings = field(default_factory=Findings)
+    files: TableFiles
+    sound: tuple[str, ...]
+    """Parquet files without a fault, whether they count or were replaced."""
+    broken: tuple[str, ...]
+    """Files that are damaged, whether or not they count; also the list of those that do."""
+    damages: Mapping[str, str]
+    """What is wrong with each file that is damaged or missing and that may have cost rows."""
+    findings: Findings
+
+    @property
+    def is_newer(self) -> bool:
+        """Whether a newer bocb has written to it, so that this one does not know all of its rows."""
+        return any(problem.remedy is Remedy.NEWER for problem in self.findings.problems)
+
+    @property
+    def is_to_be_rebuilt(self) -> bool:
+        """Whether compacting it anew from its sound files is what mends it."""
+        return bool(self.damages) or any(p.remedy is Remedy.REBUILD for p in self.findings.problems)
 
 
-class _ChangedError(Exception):
-    """A compaction finished meanwhile: the listing is out of date."""
+class TableCheck:
+    """Checks a table, and leaves the rows of its sound files in a database.
 
-
-def look_at_table(sweep: SweepStore, row_type: type[Row], connection: duckdb.DuckDBPyConnection) -> TableLook:
-    """Checks a table's files, and leaves the rows of the sound ones in the database.
-
-    They are then in a table `all_<name>`, with the `file` of each, and the newest of each key in a view `<name>`.
-
-    Raises:
-        StoreError: The table changes faster than it can be read.
+    They are then in a table `all_<name>`, with the `file` of each; and in a view `<name>` the newest of each key, as
+    a rebuild of the table would have it. Files never change, so a second check only reads those that are new: that is
+    how one ends beside a sweep whose files are replaced all the time.
     """
-    for _ in range(2 * RETRIES):
-        look = TableLook(row_type=row_type)
-        _create(connection, row_type)
+
+    def __init__(self, sweep: SweepStore, row_type: type[Row], connection: duckdb.DuckDBPyConnection) -> None:
+        self._sweep = sweep
+        self._row_type = row_type
+        self._connection = connection
+        self._rows: dict[str, int] = {}
+        self._damaged: dict[str, str] = {}
+        self._newer: dict[str, str] = {}
+        self._create()
+
+    def check(self) -> CheckedTable:
+        """The table as it is now.
+
+        Raises:
+            StoreError: It changes faster than it can be read.
+        """
+        suspicious: set[str] | None = None
+        for _ in range(PASSES):
+            checked, doubts = self._check_once()
+            # A listing taken while files are replaced may lack one: what is wrong is so in the next one too.
+            if not doubts or doubts == suspicious:
+                return checked
+            suspicious = doubts
+        raise StoreError(
+            f"table {self._row_type.TABLE} of sweep {self._sweep.name!r} changes too fast to be verified; try again"
+        )
+
+    def _create(self) -> None:
+        table, row_type = self._row_type.TABLE, self._row_type
+        self._connection.register("incoming", _numbered(arrow_schema(row_type).empty_table(), row_type, "", 0))
+        self._connection.execute(f"CREATE TABLE all_{table} AS FROM incoming")
+        self._connection.execute(f"CREATE TABLE files_of_{table} (file VARCHAR, counts BOOLEAN)")
+        newest = newest_first(row_type, ("counts", "file", "file_row_number"))
+        self._connection.execute(
+            f"CREATE VIEW {table} AS SELECT * FROM all_{table} JOIN files_of_{table} USING (file) "
+            f"QUALIFY row_number() OVER (PARTITION BY {', '.join(row_type.KEY)} ORDER BY {newest}) = 1"
+        )
+
+    def _check_once(self) -> tuple[CheckedTable, set[str]]:
+        """Also gives the files that seem to be missing or left out."""
+        files, why = self._list()
+        parquet = [name for name in files.names if parse_part(name) or parse_compacted(name)]
+        there = [name for name in parquet if self._read(name)]
+        counting = set(parquet if why else files.live)
+        left_out = self._left_out(there, counting)
+        damaged = {name: self._damaged[name] for name in there if name in self._damaged}
+        is_list_gone = any(
+            (parse_compacted(name) or 0) > files.manifest.last_compaction
+            for name in {*left_out, *damaged}.difference(counting)
+        )
+        missing = {} if why or is_list_gone else _missing(files, there)
+        checked = CheckedTable(
+            row_type=self._row_type,
+            files=files,
+            sound=tuple(name for name in there if name in self._rows),
+            broken=(*damaged, *([manifest_name(files.manifest.generation)] if why else [])),
+            damages=missing | {name: damaged[name] for name in damaged if is_list_gone or name in counting},
+            findings=Findings(
+                files=len(there) + (files.manifest.generation > 0),
+                rows=sum(self._rows.get(name, 0) for name in there),
+            ),
+        )
+        checked.findings.problems += [
+            self._problem(name, f"it was written by a newer bocb ({self._newer[name]})", "nothing", Remedy.NEWER)
+            for name in there
+            if name in self._newer
+        ]
+        if why:
+            checked.findings.problems.append(self._damaged_list(files, why))
+        if left_out:
+            checked.findings.problems.append(self._rows_left_out(left_out, is_list_gone=is_list_gone))
+        checked.findings.problems += self._repeated_keys(files)
+        checked.findings.notes += self._notes(files, sorted(damaged.keys() - checked.damages.keys()))
+        return checked, {*missing, *left_out}
+
+    def _notes(self, files: TableFiles, leftovers: Sequence[str]) -> list[str]:
+        strange = [
+            name for name in files.names if not (parse_part(name) or parse_compacted(name) or parse_manifest(name))
+        ]
+        folder = self._sweep.paths.table(self._row_type)
+        return [
+            *(f"{folder}/{name} does not count and is damaged; the next compaction removes it" for name in leftovers),
+            *(f"{folder}/{name} is no file of the store's" for name in strange),
+        ]
+
+    def _list(self) -> tuple[TableFiles, str]:
+        """The table's files, and why the list of those that count cannot be read."""
         try:
-            _look(sweep, look, connection)
-        except _ChangedError:
-            continue
-        return look
-    raise StoreError(f"table {row_type.TABLE} of sweep {sweep.name!r} changes too fast to be verified; try again")
+            return table_files(self._sweep, self._row_type), ""
+        except DamagedManifestError as error:
+            # One that is gone is noticed by what its files hold.
+            return error.files, str(error.__cause__) if error.files.manifest.generation else ""
 
+    def _read(self, name: str) -> bool:
+        """Checks a file, if it is new, and puts its rows into the database; returns whether it is there."""
+        if name in self._rows or name in self._damaged or name in self._newer:
+            return True
+        table, count = self._row_type.TABLE, 0
+        try:
+            for rows in rows_of_file(self._sweep, self._row_type, name):
+                self._connection.register("incoming", _numbered(rows, self._row_type, name, count))
+                self._connection.execute(f"INSERT INTO all_{table} BY NAME FROM incoming")
+                count += rows.num_rows
+        except FileNotFoundError:
+            return False
+        except NewerFileError as newer:
+            self._newer[name] = str(newer)
+        except DamagedFileError as error:
+            self._connection.execute(f"DELETE FROM all_{table} WHERE file = ?", [name])
+            claimed = rows_claimed(self._sweep, self._row_type, name)
+            said = "" if claimed is None else f"; it had {claimed} rows by its own account"
+            self._damaged[name] = f"it is damaged: {error}{said}"
+        else:
+            self._rows[name] = count
+        return True
 
-def columns_kept(row_type: type[Row]) -> tuple[str, ...]:
-    """The columns that `look_at_table` leaves in the database."""
-    return _FROM_CURVES if row_type is CurveRow else tuple(column.name for column in columns_of(row_type))
-
-
-def numbered(tables: Iterable[pa.Table], name: str, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
-    """Rows of a file with two more columns: the `file`, and the `place` of each row in it, from 0.
-
-    Args:
-        tables: The file's row groups.
-        name: The file's name.
-        columns: Those to keep; all of them by default.
-    """
-    start = 0
-    for table in tables:
-        kept = table.select([column for column in table.column_names if columns is None or column in columns])
-        count = kept.num_rows
-        yield kept.append_column("file", pa.repeat(pa.scalar(name), count)).append_column(
-            "place", pa.array(range(start, start + count), pa.int64())
+    def _left_out(self, there: Sequence[str], counting: set[str]) -> dict[str, int]:
+        """Files that do not count, though they have rows that none has which counts; and how many."""
+        table = f"files_of_{self._row_type.TABLE}"
+        counts = pa.array([name in counting for name in there], pa.bool_())
+        self._connection.register("incoming", pa.table({"file": pa.array(there, pa.string()), "counts": counts}))
+        self._connection.execute(f"DELETE FROM {table}")
+        self._connection.execute(f"INSERT INTO {table} FROM incoming")
+        if counting.issuperset(there):
+            return {}
+        return dict(
+            self._connection.execute(
+                f"SELECT file, count(*) FROM {self._row_type.TABLE} WHERE NOT counts GROUP BY file ORDER BY file"
+            ).fetchall()
         )
-        start += count
+
+    def _repeated_keys(self, files: TableFiles) -> list[Problem]:
+        keys = ", ".join(self._row_type.KEY)
+        ((repeated, first),) = self._connection.execute(
+            f"SELECT count(*), min(file) FROM (SELECT min(file) AS file FROM all_{self._row_type.TABLE} "
+            f"WHERE list_contains(?, file) GROUP BY {keys} HAVING count(*) > 1)",
+            [list(files.compacted)],
+        ).fetchall()
+        why = f"{repeated} keys are in the compacted files more than once"
+        return [self._problem(first, why, "nothing; queries count these rows twice")] if repeated else []
+
+    def _damaged_list(self, files: TableFiles, why: str) -> Problem:
+        return Problem(
+            sweep=self._sweep.name,
+            file=self._sweep.paths.manifest(self._row_type, files.manifest.generation),
+            why=f"the list of the table's compacted files is damaged ({why}), so no row of the table can be read",
+            lost="nothing, as long as the table's other files are sound",
+            remedy=Remedy.REBUILD,
+        )
+
+    def _rows_left_out(self, left_out: Mapping[str, int], *, is_list_gone: bool) -> Problem:
+        others = f" and {len(left_out) - 1} other files have" if len(left_out) > 1 else " has"
+        why = f"this file{others} {sum(left_out.values())} rows that no file has which counts"
+        if is_list_gone:
+            why += ": the table's list of files is gone"
+        return self._problem(min(left_out), why, "nothing of what is in there")
+
+    def _problem(self, name: str, why: str, lost: str, remedy: Remedy = Remedy.REBUILD) -> Problem:
+        path = self._sweep.paths.in_table(self._row_type, name)
+        return Problem(sweep=self._sweep.name, file=path, why=why, lost=lost, remedy=remedy)
 
 
-def _create(connection: duckdb.DuckDBPyConnection, row_type: type[Row]) -> None:
-    table, keys = row_type.TABLE, ", ".join(row_type.KEY)
-    kept = arrow_schema(row_type).empty_table().select(columns_kept(row_type))
-    connection.register("incoming", next(numbered(iter([kept]), "", columns_kept(row_type))))
-    newest = ", ".join(f"{name} DESC NULLS LAST" for name in (*NEWEST_FIRST[table], "file", "place"))
-    for name in (f"all_{table}", f"aside_{table}"):
-        connection.execute(f"CREATE OR REPLACE TABLE {name} AS FROM incoming")
-    connection.execute(
-        f"CREATE OR REPLACE VIEW {table} AS SELECT * FROM all_{table} "
-        f"QUALIFY row_number() OVER (PARTITION BY {keys} ORDER BY {newest}) = 1"
+def _numbered(rows: pa.Table, row_type: type[Row], file: str, first: int) -> pa.Table:
+    """The columns that other checks need, and where each row is: its file, and its number in it."""
+    kept = rows.select([
+        name
+        for name in rows.column_names
+        if name not in _LONG_TEXTS and (row_type is not CurveRow or name in _FROM_CURVES)
+    ])  # fmt: skip
+    numbers = pa.array(range(first, first + rows.num_rows), pa.int64())
+    return kept.append_column("file", pa.repeat(pa.scalar(file), rows.num_rows)).append_column(
+        "file_row_number", numbers
     )
 
 
-def _look(sweep: SweepStore, look: TableLook, connection: duckdb.DuckDBPyConnection) -> None:
-    files, manifest_problem = _listing(sweep, look.row_type)
-    table = look.row_type.TABLE
-    names = files.live
-    if manifest_problem is not None:
-        look.findings.problems.append(manifest_problem)
-        names = tuple(name for name in files.names if parse_part(name) or parse_compacted(name))
-    for name in names:
-        _load(sweep, look, connection, files, name, f"all_{table}")
-    for part in _missing_parts(files):
-        if not sweep.files.exists(sweep.paths.in_table(look.row_type, part.file)):
-            look.damages.append(Damage(name=part.file, why="it is missing, and a later one of its driver is there"))
-    if manifest_problem is None:
-        _look_aside(sweep, look, connection, files)
-        _look_for_repeated_keys(sweep, look, connection, files)
-    look.findings.files += files.manifest.generation > 0
-    for name in files.names:
-        if not (parse_part(name) or parse_compacted(name) or parse_manifest(name)):
-            look.findings.notes.append(f"{sweep.paths.in_table(look.row_type, name)} is no file of the store's")
-    if _newest_manifest(sweep, look.row_type) != files.manifest.generation:
-        raise _ChangedError
-
-
-def _listing(sweep: SweepStore, row_type: type[Row]) -> tuple[TableFiles, Problem | None]:
-    """The table's files; where the list of those that count is damaged, all there are."""
-    try:
-        return table_files(sweep, row_type), None
-    except StoreError as error:
-        generation = _newest_manifest(sweep, row_type)
-        if not generation or not sweep.files.is_folder(sweep.paths.table(row_type)):
-            raise
-        names = tuple(sweep.files.names(sweep.paths.table(row_type)))
-        why = str(error.__cause__ or error)
-    problem = Problem(
-        file=sweep.paths.manifest(row_type, generation),
-        problem=f"the list of the table's compacted files is damaged ({why}), so no row of the table can be read",
-        lost="nothing, as long as the table's other files are sound",
-        mend=f"bocb verify {sweep.name} --mend lists them anew",
-        remedy=Remedy.REBUILD,
-        table=row_type,
-    )
-    return TableFiles(names=names, manifest=Manifest(generation=generation)), problem
-
-
-def _load(
-    sweep: SweepStore,
-    look: TableLook,
-    connection: duckdb.DuckDBPyConnection,
-    files: TableFiles,
-    name: str,
-    target: str,
-) -> None:
-    """Checks one file and puts its rows into a table; a damaged one leaves none there."""
-    look.findings.files += 1
-    path = sweep.paths.in_table(look.row_type, name)
-    try:
-        for rows in numbered(rows_of_file(sweep, look.row_type, name), name, columns_kept(look.row_type)):
-            connection.register("incoming", rows)
-            connection.execute(f"INSERT INTO {target} BY NAME SELECT * FROM incoming")
-            connection.unregister("incoming")
-            look.findings.rows += rows.num_rows
-    except NewerFileError as newer:
-        look.findings.problems.append(
-            Problem(
-                file=path,
-                problem=f"it was written by a newer bocb ({newer})",
-                lost="nothing",
-                mend="verify the store with the bocb that wrote it, or a newer one",
-            )
-        )
-        return
-    except FileNotFoundError:
-        if _newest_manifest(sweep, look.row_type) != files.manifest.generation:
-            raise _ChangedError from None
-        look.damages.append(Damage(name=name, why="it is missing, and the table's list of files has it"))
-        return
-    except DamagedFileError as error:
-        claimed = rows_claimed(sweep, look.row_type, name)
-        said = "" if claimed is None else f"; it had {claimed} rows by its own account"
-        look.damages.append(Damage(name=name, why=f"it is damaged: {error}{said}"))
-        connection.execute(f"DELETE FROM {target} WHERE file = ?", [name])
-
-
-def _missing_parts(files: TableFiles) -> list[PartName]:
-    """The numbers that a driver must have used: those below one that it did use and not yet compacted."""
-    used: dict[int, set[int]] = {}
-    for name in files.names:
-        part = parse_part(name)
-        if part is not None:
-            used.setdefault(part.driver_epoch, set()).add(part.sequence)
-    return [
-        PartName(driver_epoch=epoch, sequence=sequence)
-        for epoch, sequences in sorted(used.items())
-        for sequence in range(files.manifest.folded.get(epoch, 0) + 1, max(sequences))
-        if sequence not in sequences
-    ]
-
-
-def _look_aside(sweep: SweepStore, look: TableLook, connection: duckdb.DuckDBPyConnection, files: TableFiles) -> None:
-    """Compacted files that do not count: harmless leftovers, unless they have rows that no file that counts has."""
-    row_type, table = look.row_type, look.row_type.TABLE
-    for name in files.names:
-        if parse_compacted(name) is None or name in files.compacted:
-            continue
-        aside = TableLook(row_type=row_type)
-        _load(sweep, aside, connection, files, name, f"aside_{table}")
-        look.findings.files += 1
-        if aside.damages and sweep.files.exists(sweep.paths.in_table(row_type, name)):
-            look.findings.notes.append(f"{sweep.paths.in_table(row_type, name)} does not count and is damaged")
-    rank = [f"coalesce({{0}}.{column}, '0001-01-01')" if column == "ended_at" else f"{{0}}.{column}"
-            for column in NEWEST_FIRST[table]]  # fmt: skip
-    theirs, ours = (f"({', '.join(rank)})".format(alias) for alias in ("aside", "counted"))
-    same_key = " AND ".join(f"aside.{key} = counted.{key}" for key in row_type.KEY)
-    for name, rows in connection.execute(
-        f"SELECT aside.file, count(*) FROM aside_{table} aside ANTI JOIN {table} counted "
-        f"ON {same_key} AND {ours} >= {theirs} GROUP BY aside.file ORDER BY ALL"
-    ).fetchall():
-        look.findings.problems.append(
-            Problem(
-                file=sweep.paths.in_table(row_type, name),
-                problem=f"it has {rows} rows that no file has which counts: the table's list of files is gone",
-                lost="nothing that is not in this file",
-                mend=f"bocb verify {sweep.name} --mend lists the table's files anew",
-                remedy=Remedy.REBUILD,
-                table=row_type,
-            )
-        )
-
-
-def _look_for_repeated_keys(
-    sweep: SweepStore, look: TableLook, connection: duckdb.DuckDBPyConnection, files: TableFiles
-) -> None:
-    keys = ", ".join(look.row_type.KEY)
-    ((repeated, first),) = connection.execute(
-        f"SELECT count(*), min(file) FROM (SELECT {keys}, min(file) AS file FROM all_{look.row_type.TABLE} "
-        "WHERE list_contains(?, file) GROUP BY ALL HAVING count(*) > 1)",
-        [list(files.compacted)],
-    ).fetchall()
-    if repeated:
-        look.findings.problems.append(
-            Problem(
-                file=sweep.paths.in_table(look.row_type, first),
-                problem=f"{repeated} keys are in the compacted files more than once",
-                lost="nothing; queries count these rows twice",
-                mend=f"bocb verify {sweep.name} --mend compacts the table anew",
-                remedy=Remedy.REBUILD,
-                table=look.row_type,
-            )
-        )
-
-
-def _newest_manifest(sweep: SweepStore, row_type: type[Row]) -> int:
-    return max((parse_manifest(name) or 0 for name in sweep.files.names(sweep.paths.table(row_type))), default=0)
+def _missing(files: TableFiles, there: Sequence[str]) -> dict[str, str]:
+    """Files that are listed, and numbers that a driver must have used: those below one that it did use."""
+    listed = "it is missing, and the table's list of files has it"
+    missing = {name: listed for name in files.live if name not in there}
+    used: dict[int, set[int]] = defaultdict(set)
+    for part in filter(None, map(parse_part, files.names)):
+        used[part.driver_epoch].add(part.sequence)
+    for epoch, sequences in sorted(used.items()):
+        for sequence in range(files.manifest.folded.get(epoch, 0) + 1, max(sequences)):
+            if sequence not in sequences:
+                name = PartName(driver_epoch=epoch, sequence=sequence).file
+                missing[name] = "it is missing, and a later one of its driver is there"
+    return missing
