@@ -59,6 +59,10 @@ def innocent() -> Behaviour:
     return Behaviour(before_epoch=_need_a_sound_process)
 
 
+def ends_in_a_later_epoch() -> Behaviour:
+    return Behaviour(before_epoch=_end_in_a_later_epoch)
+
+
 def hangs_once() -> Behaviour:
     return Behaviour(before_epoch=_hang_once)
 
@@ -102,6 +106,12 @@ def _poison(epoch: int) -> None:
 def _need_a_sound_process(epoch: int) -> None:
     if _poisoned:
         raise RuntimeError("this process is spoilt")
+
+
+def _end_in_a_later_epoch(epoch: int) -> None:
+    """As a leak of memory or a crash below Python does it."""
+    if epoch == 3:
+        os._exit(7)
 
 
 def _hang(epoch: int) -> None:

@@ -20,7 +20,10 @@ def checkpoint(epochs: int) -> Checkpoint:
 
 @pytest.fixture
 def sweep(tmp_path: Path) -> SweepStore:
-    return open_store(str(tmp_path), create=True).sweep("s")
+    sweep = open_store(str(tmp_path), create=True).sweep("s")
+    for driver_epoch in (1, 2):
+        sweep.files.write(sweep.paths.driver(driver_epoch), b"")
+    return sweep
 
 
 def test_the_caller_goes_on_while_a_checkpoint_is_made_and_written(sweep: SweepStore) -> None:

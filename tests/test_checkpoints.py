@@ -27,7 +27,10 @@ def checkpoint(epochs: int, state: bytes = b"weights\n\x00", config: str = "c") 
 
 @pytest.fixture
 def sweep(tmp_path: Path) -> SweepStore:
-    return open_store(str(tmp_path), create=True).sweep("s")
+    sweep = open_store(str(tmp_path), create=True).sweep("s")
+    for driver_epoch in (1, 2):
+        sweep.files.write(sweep.paths.driver(driver_epoch), b"")
+    return sweep
 
 
 @given(state=st.binary(max_size=200), epochs=st.integers(0, 5))

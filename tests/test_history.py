@@ -136,6 +136,7 @@ def lost(number: int, reason: str, *, outcome: str = "LOST", epochs: int = 0, re
         ([lost(1, "worker died"), lost(2, "node lost"), lost(3, "preempted"), lost(4, "its driver died")], 1),
         ([lost(1, "worker died"), lost(2, "worker died", epochs=3, restored=2), lost(3, "worker died")], 2),
         ([lost(1, "worker died"), lost(2, "worker died", epochs=2, restored=2)], 2),
+        ([lost(number, "worker died", epochs=2) for number in (1, 2, 3)], 3),
         ([lost(1, "worker died"), lost(2, "its driver died", epochs=3), lost(3, "node lost")], 0),
         ([lost(1, "worker died"), lost(2, "stopped after 1 of 3 epochs", outcome="STOPPED", epochs=1)], 0),
         ([lost(1, "worker died"), lost(2, "lost: 5 workers in a row died", outcome="FAIL"), lost(3, "node lost")], 0),

@@ -6,6 +6,7 @@ import logging
 import os
 import socket
 import sys
+import tempfile
 import threading
 import time
 import uuid
@@ -60,7 +61,8 @@ def connected(address: str | None) -> Iterator[None]:
                 log_to_driver=False,
             )
     except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
-        where = f"the Ray cluster at {address}" if address else "a Ray cluster on this machine"
+        here = f"a Ray cluster on this machine (its files go to {tempfile.gettempdir()}: TMPDIR names another place)"
+        where = f"the Ray cluster at {address}" if address else here
         raise ClusterError(f"{where} cannot be used: {_first_line(error)}") from None
     started = [process for process in psutil.Process().children() if process not in others]
     is_over = threading.Event()
@@ -83,6 +85,7 @@ def _watch_the_head(started: list[psutil.Process], is_over: threading.Event) -> 
         if not all(head.is_running() and head.status() != psutil.STATUS_ZOMBIE for head in heads):
             sys.stderr.write("bocb: the head of the Ray cluster has died; the same command continues the sweep\n")
             sys.stderr.flush()
+            _kill(_with_children(started))
             os._exit(Exit.INCOMPLETE)
 
 
@@ -91,18 +94,27 @@ def _end_with_the_raylet(started: list[psutil.Process]) -> None:
     raylets = _named("raylet", started)
     if not raylets:
         return
-    everything = [*started]
-    for process in started:
-        with suppress(psutil.Error):
-            everything += process.children(recursive=True)
+    everything = _with_children(started)
 
     def end() -> None:
         psutil.wait_procs(raylets, timeout=DEATH_SECONDS)
-        for process in everything:
-            with suppress(psutil.NoSuchProcess):
-                process.kill()
+        _kill(everything)
 
     threading.Thread(target=end, daemon=True).start()
+
+
+def _with_children(processes: list[psutil.Process]) -> list[psutil.Process]:
+    found = [*processes]
+    for process in processes:
+        with suppress(psutil.Error):
+            found += process.children(recursive=True)
+    return found
+
+
+def _kill(processes: list[psutil.Process]) -> None:
+    for process in processes:
+        with suppress(psutil.Error):
+            process.kill()
 
 
 def _named(name: str, processes: list[psutil.Process]) -> list[psutil.Process]:

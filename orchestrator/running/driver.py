@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict, deque
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from enum import Enum, auto
 
@@ -45,6 +45,10 @@ from orchestrator.worker.messages import Ending, EndingKind, Report, Task
 
 ATTENTIVE_SECONDS = 5.0
 """A longer pause between two ticks is the driver's own: it was stopped, or waited for the store."""
+
+
+ATTEMPTS_PER_TUNE_RUN = 10_000
+"""Tune keeps some 40 KB of each for as long as it runs."""
 
 
 class Order(Enum):
@@ -90,15 +94,10 @@ class Driver:
         self._curves = defaultdict(list, past.tune_curves)
         self._pruning: dict[str, Pruning] = {}
         self._warm_backbone: str | None = None
+        self._handed_out = 0
         self._leaving_nodes: frozenset[str | None] = frozenset()
         self._gpu_seconds = past.gpu_seconds
-        # Drivers before this one may have died between a trial's end and the end of its checkpoint.
-        left = set(trials_with_checkpoints(store))
-        self._ended_checkpoints = deque(
-            (row.trial_id, 0)
-            for row in past.ended
-            if row.trial_id in left and not self._keeps(row.role, row.state, row.reason)
-        )
+        self._ended_checkpoints = deque((trial_id, 0) for trial_id in leftover_checkpoints(plan, store, past.ended))
         self.best: dict[str, TrialRow] = {}
         keys = {cell.key for cell in plan.cells}
         for row in past.ended:
@@ -118,8 +117,17 @@ class Driver:
 
     @property
     def is_finished(self) -> bool:
-        """Whether no task will be handed out any more: everything has ended, or the sweep is being stopped."""
-        return self.stopping or self.queue.is_finished
+        """Whether no task will be handed out any more, in this Tune run at least."""
+        return self.stopping or self.is_tired or self.queue.is_finished
+
+    @property
+    def is_tired(self) -> bool:
+        """Whether Tune has had as many attempts as one of its runs should; `begin_anew` ends that."""
+        return self._handed_out >= ATTEMPTS_PER_TUNE_RUN
+
+    def begin_anew(self) -> None:
+        """Another Tune run begins."""
+        self._handed_out = 0
 
     @property
     def out_of_budget(self) -> bool:
@@ -148,6 +156,7 @@ class Driver:
             return None
         record = self._records[trial.trial_id]
         record.attempts += 1
+        self._handed_out += 1
         task = self._task(trial, record)
         self.running[trial.trial_id] = RunningAttempt(trial=trial, task=task)
         return task
@@ -168,15 +177,14 @@ class Driver:
         running.trouble = report.trouble
         running.ending, running.restored_epochs = report.ending, report.restored_epochs
         running.history += report.measurements
-        if len(running.history) > report.restored_epochs:
-            self._records[report.trial_id].lost_in_a_row = 0
+        self._records[report.trial_id].reach(len(running.history), report.restored_epochs)
         for row in curve_rows(self.plan, running, report):
             self._writer.add(row)
         if report.ending is not None:
             self._close(running, self._judge(running, report.ending))
             return Order.NOTHING
         running.is_hopeless = self._falls_behind(running)
-        must_leave = self.stopping or running.is_hopeless or running.node_id in self._leaving_nodes
+        must_leave = self.stopping or self.is_tired or running.is_hopeless or running.node_id in self._leaving_nodes
         return Order.LEAVE if must_leave else Order.GO_ON
 
     def is_hopeless(self, report: Report) -> bool:
@@ -244,18 +252,8 @@ class Driver:
             store=self._store.files.root,
             sweep=self._store.name,
             checkpoint_seconds=self.plan.spec.checkpoints.interval_seconds,
-            keep_checkpoint=self._keeps(trial.role, State.COMPLETE, None),
+            keep_checkpoint=keeps_checkpoint(self.plan, trial.role, State.COMPLETE),
         )
-
-    def _keeps(self, role: str, state: str, reason: str | None) -> bool:
-        """Whether the checkpoint of a trial that ended so is kept: by the spec's wish, or for a later retry.
-
-        Where code raised, the retry is of other code, and what the old code trained is not to be gone on with.
-        """
-        keep = self.plan.spec.checkpoints.keep
-        if state == State.FAIL:
-            return failure_kind(reason) != "error"
-        return state == State.COMPLETE and (keep == "all" or (keep == "confirm" and role == Role.CONFIRM))
 
     def _judge(self, running: RunningAttempt, ending: Ending) -> Verdict:
         resolved = running.resolved
@@ -294,7 +292,7 @@ class Driver:
         self._mark(self.queue.misplaced_in(trial.cell))
         if trial.role is Role.TUNE and verdict.state is State.COMPLETE:
             self._curves[trial.cell.key].append([measurement.val_top1 for measurement in running.history])
-        if not self._keeps(trial.role, verdict.state, verdict.reason):
+        if not keeps_checkpoint(self.plan, trial.role, verdict.state, verdict.reason):
             self._ended_checkpoints.append((trial.trial_id, ticket))
 
     def _log_of(self, task: Task) -> str | None:
@@ -320,3 +318,24 @@ class Driver:
         if trial.trial_id not in self._pruning:
             self._pruning[trial.trial_id] = Pruning(self.plan, self._curves[trial.cell.key])
         return self._pruning[trial.trial_id].is_hopeless([measurement.val_top1 for measurement in running.history])
+
+
+def keeps_checkpoint(plan: Plan, role: str, state: str, reason: str | None = None) -> bool:
+    """Whether the checkpoint of a trial that ended so is kept: by the spec's wish, or for a later retry.
+
+    Where code raised, the retry is of other code, and what the old code trained is not to be gone on with.
+    """
+    keep = plan.spec.checkpoints.keep
+    if state == State.FAIL:
+        return failure_kind(reason) != "error"
+    return state == State.COMPLETE and (keep == "all" or (keep == "confirm" and role == Role.CONFIRM))
+
+
+def leftover_checkpoints(plan: Plan, store: SweepStore, ended: Iterable[TrialRow]) -> list[str]:
+    """Trials whose checkpoints outlived them, because a driver died between a trial's end and theirs."""
+    left = set(trials_with_checkpoints(store))
+    return [
+        row.trial_id
+        for row in ended
+        if row.trial_id in left and not keeps_checkpoint(plan, row.role, row.state, row.reason)
+    ]

@@ -138,9 +138,8 @@ def _records(attempts: list[AttemptRow], batch_size: int) -> dict[str, TrialReco
     for row in sorted(attempts, key=lambda row: row.attempt):
         record = records[row.trial_id]
         record.attempts = row.attempt
+        record.reach(row.epochs_done or 0, restored=(row.first_epoch or 1) - 1)
         record.note(row.outcome, row.micro_batch, batch_size)
-        if (row.epochs_done or 0) >= (row.first_epoch or 1):
-            record.lost_in_a_row = 0
         record.lost_in_a_row += row.outcome == Outcome.LOST and (row.reason or "").startswith(Loss.WORKER)
     return records
 

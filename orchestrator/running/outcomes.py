@@ -10,7 +10,7 @@ Rules:
 - A trial that ran out of memory begins anew with micro-batches half as large, down to `SMALLEST_MICRO_BATCH` images;
   the batch that the optimizer sees stays the same.
 - A worker that died is not the trial's fault: the trial goes on from its last checkpoint. A trial that lost
-  `LOST_ATTEMPTS` workers in a row without a finished epoch in between is FAIL, so that one which kills its workers
+  `LOST_ATTEMPTS` workers in a row without coming further than before is FAIL, so that one which kills its workers
   cannot occupy a cluster for ever. Workers whose node was lost or preempted are not counted, nor those that died with
   their driver: who kills a driver ten times says nothing of its trials. A trial that takes down its driver each time
   is therefore run again with each new driver.
@@ -95,9 +95,17 @@ class TrialRecord:
     errors: int = 0
     hangs: int = 0
     lost_in_a_row: int = 0
-    """Workers that died since an epoch was finished; `note` is told of neither, and ends the count only."""
+    """Workers that died since the trial came further than ever; `note` only ends the count."""
+    most_epochs: int = 0
+    """How far it ever came."""
     micro_batch: int | None = None
     """Images per forward and backward pass of the next attempt; None for the whole batch."""
+
+    def reach(self, epochs: int, restored: int) -> None:
+        """Takes into account how far an attempt came, from where: to repeat epochs is no progress."""
+        if epochs > max(self.most_epochs, restored):
+            self.lost_in_a_row = 0
+        self.most_epochs = max(self.most_epochs, epochs)
 
     def note(self, outcome: str, micro_batch: int | None, batch_size: int) -> None:
         """Takes the end of an attempt into account.
@@ -108,12 +116,13 @@ class TrialRecord:
             batch_size: Images per optimizer step.
         """
         if outcome in list(State):
-            self.errors = self.hangs = self.lost_in_a_row = 0
+            self.errors = self.hangs = self.lost_in_a_row = self.most_epochs = 0
             self.micro_batch = None
         self.errors += outcome == Outcome.ERROR
         self.hangs += outcome == Outcome.HANG
         if outcome == Outcome.OOM:
             self.micro_batch = (micro_batch or batch_size) // 2
+            self.most_epochs = 0
 
 
 def judge(

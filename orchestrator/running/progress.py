@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from types import TracebackType
 
@@ -12,6 +14,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from orchestrator.console import silence_stdout
 from orchestrator.running.driver import Driver
 from orchestrator.time_left import RATE_TRIALS, seconds_left
 
@@ -39,11 +42,23 @@ class Progress:
     ) -> None:
         # A live panel that is not stopped leaves the terminal without a cursor.
         if self._live is not None:
-            self._live.stop()
+            with self._never_failing():
+                self._live.stop()
 
     def say(self, sentence: str) -> None:
         """Shows one sentence."""
-        self._console.print(sentence, highlight=False, soft_wrap=True)
+        with self._never_failing():
+            self._console.print(sentence, highlight=False, soft_wrap=True)
+
+    @contextmanager
+    def _never_failing(self) -> Iterator[None]:
+        """Falls silent for good where a terminal was closed or a log's disk is full: the sweep goes on."""
+        try:
+            yield
+        except OSError:
+            self._live = None
+            self._console.quiet = True
+            silence_stdout()
 
     def update(self, driver: Driver, trouble: str | None) -> None:
         """Shows the state now; called often, prints seldom.
@@ -54,21 +69,23 @@ class Progress:
         """
         self._note_ends(driver.queue.counts.total())
         if self._console.is_terminal:
-            if self._live is None:
-                self._live = Live(console=self._console, refresh_per_second=2)
-                self._live.start()
-            self._live.update(Group(Text(self._line(driver, trouble)), self._best(driver)))
+            with self._never_failing():
+                if self._live is None:
+                    self._live = Live(console=self._console, auto_refresh=False)
+                    self._live.start()
+                self._live.update(Group(Text(self._line(driver, trouble)), self._best(driver)), refresh=True)
         elif time.monotonic() - self._last_line >= LINE_SECONDS:
             self._last_line = time.monotonic()
             self.say(self._line(driver, trouble))
 
     def finish(self, driver: Driver) -> None:
         """Shows the last state."""
-        if self._live is not None:
-            self._live.stop()
-        self.say(self._line(driver, None))
-        if driver.best:
-            self._console.print(self._best(driver))
+        with self._never_failing():
+            if self._live is not None:
+                self._live.stop()
+            self.say(self._line(driver, None))
+            if driver.best:
+                self._console.print(self._best(driver))
 
     def _line(self, driver: Driver, trouble: str | None) -> str:
         counts = driver.queue.counts

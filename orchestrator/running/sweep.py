@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING
 import psutil
 
 from orchestrator.clock import utc_now
-from orchestrator.errors import ClusterError, Exit, StoppedError, StoreError
+from orchestrator.errors import Exit, StoppedError, StoreError
 from orchestrator.planning.checkpoint_budget import check_budget
 from orchestrator.planning.plan import Plan
 from orchestrator.planning.spec_changes import check_edit
 from orchestrator.provenance import code_version, package_versions
-from orchestrator.running.driver import Driver
+from orchestrator.running.driver import Driver, leftover_checkpoints
 from orchestrator.running.history import lost_attempts, read_history, recorded_versions
 from orchestrator.running.outcomes import State
 from orchestrator.running.progress import Progress
@@ -104,6 +104,8 @@ def _finished_queue(plan: Plan, sweep: SweepStore, version: SweepRow | None, opt
     if version is None or version.spec_sha256 != plan.spec.digest():
         return None
     past = read_history(sweep, plan, options.retry)
+    if leftover_checkpoints(plan, sweep, past.ended):
+        return None
     queue = WorkQueue(plan, past.ended)
     is_settled = not queue.misplaced and not past.unfinished and queue.total == version.trials_planned
     is_done = queue.is_finished and is_settled
@@ -140,6 +142,7 @@ def _run_claimed(
         sweep.files.delete_stale_temporaries(sweep.name, older_than_seconds=STALE_SECONDS)
         driver = Driver(plan, sweep, lease, writer, past)
         signals = [] if driver.queue.is_finished else _drive(driver, sweep, writer, resources, progress)
+        _forget_checkpoints(driver)
         if driver.queue.total != version.trials_planned:
             writer.add(replace(version, trials_planned=driver.queue.total, driver_epoch=lease.driver_epoch))
         progress.finish(driver)
@@ -147,6 +150,14 @@ def _run_claimed(
             progress.say(f"{plan.spec.sweep.name}{_failures(plan, driver.queue)}")
     _fold(sweep, lease)
     return _exit_of(driver.queue, signals, out_of_budget=driver.out_of_budget)
+
+
+def _forget_checkpoints(driver: Driver) -> None:
+    """Removes the last of them; that this fails harms no result."""
+    try:
+        driver.forget_checkpoints()
+    except OSError as error:
+        _log.warning("checkpoints of trials that have ended were not removed; the next run does it: %s", error)
 
 
 def _fold(sweep: SweepStore, lease: Lease) -> None:
@@ -204,18 +215,15 @@ def _drive(
             trouble = f"the store cannot be reached: {error}"
         progress.update(driver, trouble)
 
-    with _scratch_folder() as scratch, stopping(driver.request_stop) as signals:
+    with stopping(driver.request_stop) as signals:
         tick()
-        try:
-            run_tune(driver, resources, scratch, _every(TICK_SECONDS, tick))
-        except ClusterError:
-            writer.check()  # Tune wraps what its callbacks raise: the writer knows better what went wrong
-            raise
+        while True:
+            with _scratch_folder() as scratch:
+                run_tune(driver, resources, scratch, _every(TICK_SECONDS, tick))
+            if driver.stopping or not driver.is_tired:
+                break
+            driver.begin_anew()
         writer.flush(FLUSH_SECONDS)
-        try:
-            driver.forget_checkpoints()
-        except OSError as error:
-            _log.warning("checkpoints of trials that have ended were not removed; the next run does it: %s", error)
     return signals
 
 

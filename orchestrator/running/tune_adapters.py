@@ -16,6 +16,7 @@ import ray
 from ray import tune
 from ray.tune import Callback
 from ray.tune.experiment import Trial
+from ray.tune.progress_reporter import TrialProgressCallback
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
@@ -72,7 +73,7 @@ def run_tune(driver: Driver, resources: TrialResources, scratch: Path, tick: Cal
         run_config=tune.RunConfig(
             name="tune",
             storage_path=str(scratch),
-            callbacks=[SweepCallback(driver, workers, tick)],
+            callbacks=[SweepCallback(driver, workers, tick), _Silence()],
             verbose=0,
             failure_config=tune.FailureConfig(max_failures=0),
             checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
@@ -105,6 +106,13 @@ class _Transient:
 
     def __getstate__(self) -> dict[str, Any]:
         return {}
+
+
+class _Silence(_Transient, TrialProgressCallback):
+    """In place of the lines that Tune prints of trials."""
+
+    def _print(self, msg: str) -> None:
+        """Prints nothing."""
 
 
 class SweepSearcher(_Transient, Searcher):

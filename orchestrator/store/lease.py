@@ -7,6 +7,7 @@ only decides how soon another may take over: should clocks disagree, the numbers
 
 from __future__ import annotations
 
+import errno
 import logging
 import math
 import os
@@ -97,11 +98,13 @@ class Lease:
         self.release()
 
     def check(self) -> None:
-        """Costs one look at the file system.
+        """Costs two looks at the file system.
 
         Raises:
             SupersededError: A newer driver has claimed the sweep; nothing more may be written.
+            OSError: The store is not where it was: it was moved away, or is not mounted now.
         """
+        require_claim(self._sweep, self.driver_epoch)
         if self._sweep.files.exists(self._sweep.paths.driver(self.driver_epoch + 1)):
             raise SupersededError(
                 f"another driver has taken over sweep {self._sweep.name!r}; this one (driver {self.driver_epoch}) "
@@ -140,8 +143,21 @@ class Lease:
                 return
 
     def _write_beat(self, *, released: bool) -> None:
+        require_claim(self._sweep, self.driver_epoch)
         content = {"at": self._now().isoformat(), "released": released}
         self._sweep.files.write(self._sweep.paths.beat(self.driver_epoch), seal_json(content))
+
+
+def require_claim(sweep: SweepStore, driver_epoch: int) -> None:
+    """Keeps a process from making a sweep anew where its store has gone away, and from losing there what it writes.
+
+    Raises:
+        OSError: The driver's claim is not there.
+    """
+    name = sweep.paths.driver(driver_epoch)
+    if not sweep.files.exists(name):
+        why = "the store is not where it was: it was moved, removed or unmounted"
+        raise OSError(errno.ESTALE, why, sweep.files.location(name))
 
 
 def claim(

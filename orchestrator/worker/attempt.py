@@ -65,10 +65,12 @@ class Attempt:
         Returns:
             The epochs that are saved.
         """
-        saved = max(self._checkpoints.wait(), self._restored_epochs)
-        if save and self._trainer is not None and len(self._history) > saved:
-            self._save(self._trainer)
+        saved = self._restored_epochs
+        with suppress(Exception):  # what cannot be saved is trained again
             saved = max(self._checkpoints.wait(), saved)
+            if save and self._trainer is not None and len(self._history) > saved:
+                self._save(self._trainer)
+                saved = max(self._checkpoints.wait(), saved)
         self._checkpoints.close()
         self._log.close()
         self._trainer = None
@@ -96,8 +98,10 @@ class Attempt:
         is_due = time.monotonic() - self._saved_at >= self.task.checkpoint_seconds
         if ending is None and is_due:
             self._save(trainer)
-        if ending is not None and self.task.keep_checkpoint:
-            self._save_for_good(trainer)
+        if ending is not None:
+            self._checkpoints.wait()
+            if self.task.keep_checkpoint:
+                self._save_for_good(trainer)
         return self._report(self._history if is_first else self._history[-1:], ending)
 
     def _build(self) -> Trainer:

@@ -42,8 +42,7 @@ class CheckpointWriter:
         return self._saved_epochs
 
     def close(self) -> None:
-        """Waits, and ends the thread."""
-        self.wait()
+        """Waits, whatever comes of the last one, and ends the thread."""
         self._thread.shutdown()
 
     def _write(self, make: Callable[[], Checkpoint]) -> None:

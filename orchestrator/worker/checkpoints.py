@@ -11,6 +11,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 
+from orchestrator.store.lease import require_claim
 from orchestrator.store.paths import is_checkpoint
 from orchestrator.store.store import SweepStore
 from orchestrator.worker.messages import measurements_from
@@ -69,7 +70,12 @@ def decode(content: bytes) -> Checkpoint:
 
 
 def save_checkpoint(sweep: SweepStore, checkpoint: Checkpoint, *, driver_epoch: int, attempt: int) -> None:
-    """Replaces the attempt's checkpoint; a process that is killed meanwhile leaves the old one."""
+    """Replaces the attempt's checkpoint; a process that is killed meanwhile leaves the old one.
+
+    Raises:
+        OSError: The store cannot be written, or is not where the attempt's driver has it.
+    """
+    require_claim(sweep, driver_epoch)
     sweep.files.write(sweep.paths.checkpoint(checkpoint.trial_id, driver_epoch, attempt), encode(checkpoint))
 
 

@@ -38,7 +38,8 @@ class OutputLog:
         _flush()
         before: list[int] = []
         with suppress(OSError):
-            self._path.parent.mkdir(parents=True, exist_ok=True)
+            for folder in (self._path.parent.parent, self._path.parent):  # never the sweep's: it may have gone away
+                folder.mkdir(exist_ok=True)
             target = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
             for number in (1, 2):
                 before.append(os.dup(number))

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -100,6 +101,29 @@ def test_a_process_in_which_code_has_raised_trains_no_other_trial(tmp_path: Path
     assert not list((store / "failing" / "checkpoints").glob("*")), (
         "a retry would go on from what broken code trained"
     )
+
+
+def test_a_trial_that_always_ends_its_worker_in_a_later_epoch_fails(tmp_path: Path) -> None:
+    tables = {"protocol.default": "seeds = 1", "checkpoints": "interval_seconds = 60"}
+    write_spec(tmp_path, "tests.own_code:ends_in_a_later_epoch", **tables)
+    (trial,) = recorded(run_here(tmp_path, 3), "failing", TrialRow)
+    assert (trial.state, trial.attempt) == ("FAIL", 5)
+    assert (trial.reason or "").startswith("lost: 5 workers in a row died")
+
+
+def test_a_store_that_goes_away_makes_training_wait_and_loses_nothing(tmp_path: Path) -> None:
+    write_spec(tmp_path, "tests.own_code:slow_a", **{"protocol.default": "seeds = 6"})
+    store, elsewhere = tmp_path / "store", tmp_path / "elsewhere"
+    with running(store, "run", "failing.toml") as process:
+        wait_until(lambda: len(recorded(store, "failing", TrialRow)) >= 2, "two trials")
+        store.rename(elsewhere)
+        wait_until(lambda: "not where it was" in (tmp_path / "output.txt").read_text(), "the driver to notice")
+        time.sleep(3)
+        assert not store.exists(), "a second store was begun where the first one had been"
+        elsewhere.rename(store)
+        assert process.wait(timeout=90) == 0, (tmp_path / "output.txt").read_text()
+    assert [(row.state, row.attempt) for row in recorded(store, "failing", TrialRow)] == [("COMPLETE", 1)] * 6
+    assert bocb(store, "verify").returncode == 0
 
 
 def test_what_a_trial_prints_is_kept_even_if_its_worker_is_killed(tmp_path: Path) -> None:
