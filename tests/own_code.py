@@ -47,6 +47,10 @@ def exits() -> Behaviour:
     return Behaviour(before_epoch=_exit)
 
 
+def interrupts() -> Behaviour:
+    return Behaviour(before_epoch=_interrupt)
+
+
 def unprintable() -> Behaviour:
     return Behaviour(before_epoch=_raise_unprintable)
 
@@ -83,6 +87,10 @@ def _count(epoch: int) -> None:
 
 def _exit(epoch: int) -> None:
     sys.exit("this code thinks that it is a program")
+
+
+def _interrupt(epoch: int) -> None:
+    raise KeyboardInterrupt
 
 
 class UnprintableError(Exception):

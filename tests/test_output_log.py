@@ -15,7 +15,8 @@ from orchestrator.worker.output_log import LIMIT_BYTES, OutputLog, readable
 
 def printed(folder: Path, code: str) -> subprocess.CompletedProcess[str]:
     """What a process leaves on its own output, which captures while it runs some code."""
-    (folder / "s").mkdir(exist_ok=True)  # without a sweep there is no log
+    if not (folder / "s").exists():
+        (folder / "s").mkdir()  # without a sweep there is no log
     program = (
         "import os, sys\n"
         "from orchestrator.worker.output_log import OutputLog\n"
