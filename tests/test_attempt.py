@@ -123,7 +123,6 @@ def test_an_attempt_that_goes_on_leaves_one_checkpoint(tmp_path: Path) -> None:
             bench.driver.on_report(report_of(attempt))
         bench.driver.on_left(task.trial_id, attempt.leave(save=True))
         assert [path.stem for path in tmp_path.rglob("*.ckpt")] == [f"000001-{task.attempt:04d}"]
-    assert [row.epochs_done for row in read_rows(bench.sweep, AttemptRow) if row.ended_at] == []  # not written yet
     bench.writer.flush()
     assert [row.epochs_done for row in read_rows(bench.sweep, AttemptRow)] == [1, 2, 3]
 
@@ -132,6 +131,7 @@ def test_an_attempt_that_leaves_has_nothing_left_beside_the_store(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "temporary").mkdir()
+    monkeypatch.setenv("BOCB_TEST_FLAG", str(tmp_path / "flag"))
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
     monkeypatch.setattr(LocalFiles, "local_path", lambda self, name: None)  # as of an object store
     bench = Bench(tmp_path / "store", plan_of("tests.own_code:talks"))
