@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from orchestrator.planning.plan import Plan
-from orchestrator.running.driver import Driver, Order, leftover_checkpoints
+from orchestrator.running.driver import Driver, Order
 from orchestrator.running.history import read_history
+from orchestrator.running.kept_checkpoints import leftover_checkpoints
 from orchestrator.store.lease import Lease, claim
 from orchestrator.store.local_files import LocalFiles
 from orchestrator.store.reader import read_rows

@@ -8,20 +8,20 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict, deque
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from enum import Enum, auto
 
 from orchestrator.clock import utc_now
 from orchestrator.planning.plan import Plan, PlannedTrial, Role, cell_key
 from orchestrator.running.history import History
+from orchestrator.running.kept_checkpoints import keeps_checkpoint, leftover_checkpoints
 from orchestrator.running.outcomes import (
     Loss,
     Outcome,
     State,
     TrialRecord,
     Verdict,
-    failure_kind,
     judge,
     judge_loss,
 )
@@ -40,7 +40,7 @@ from orchestrator.store.lease import Lease
 from orchestrator.store.schema import TrialRow
 from orchestrator.store.store import SweepStore
 from orchestrator.store.writer import TableWriter
-from orchestrator.worker.checkpoints import delete_checkpoints, read_log, trials_with_checkpoints
+from orchestrator.worker.checkpoints import delete_checkpoints, read_log
 from orchestrator.worker.messages import Ending, EndingKind, Report, Task
 
 ATTENTIVE_SECONDS = 5.0
@@ -318,24 +318,3 @@ class Driver:
         if trial.trial_id not in self._pruning:
             self._pruning[trial.trial_id] = Pruning(self.plan, self._curves[trial.cell.key])
         return self._pruning[trial.trial_id].is_hopeless([measurement.val_top1 for measurement in running.history])
-
-
-def keeps_checkpoint(plan: Plan, role: str, state: str, reason: str | None = None) -> bool:
-    """Whether the checkpoint of a trial that ended so is kept: by the spec's wish, or for a later retry.
-
-    Where code raised, the retry is of other code, and what the old code trained is not to be gone on with.
-    """
-    keep = plan.spec.checkpoints.keep
-    if state == State.FAIL:
-        return failure_kind(reason) != "error"
-    return state == State.COMPLETE and (keep == "all" or (keep == "confirm" and role == Role.CONFIRM))
-
-
-def leftover_checkpoints(plan: Plan, store: SweepStore, ended: Iterable[TrialRow]) -> list[str]:
-    """Trials whose checkpoints outlived them, because a driver died between a trial's end and theirs."""
-    left = set(trials_with_checkpoints(store))
-    return [
-        row.trial_id
-        for row in ended
-        if row.trial_id in left and not keeps_checkpoint(plan, row.role, row.state, row.reason)
-    ]

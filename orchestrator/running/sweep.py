@@ -22,8 +22,9 @@ from orchestrator.planning.checkpoint_budget import check_budget
 from orchestrator.planning.plan import Plan
 from orchestrator.planning.spec_changes import check_edit
 from orchestrator.provenance import code_version, package_versions
-from orchestrator.running.driver import Driver, leftover_checkpoints
+from orchestrator.running.driver import Driver
 from orchestrator.running.history import lost_attempts, read_history, recorded_versions
+from orchestrator.running.kept_checkpoints import leftover_checkpoints
 from orchestrator.running.outcomes import State
 from orchestrator.running.progress import Progress
 from orchestrator.running.ray_environment import prepare
