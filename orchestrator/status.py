@@ -11,8 +11,7 @@ from typing import Any
 import duckdb
 
 from orchestrator.clock import utc_now
-from orchestrator.store.lease import DriverInfo
-from orchestrator.store.listing import working_driver
+from orchestrator.store.drivers import DriverInfo, working_driver
 from orchestrator.store.query import read
 from orchestrator.store.store import Store
 from orchestrator.time_left import RATE_TRIALS, seconds_left

@@ -62,6 +62,14 @@ def test_whatever_code_raises_fails_its_trial_and_ends_no_worker(tmp_path: Path,
     assert [row.outcome for row in read_rows(sweep, AttemptRow)] == ["ERROR", "FAIL"]
 
 
+def test_a_gpu_that_is_full_is_met_with_smaller_pieces_of_the_same_batch(tmp_path: Path) -> None:
+    sections = {"data": {"name": "digits"}, "training": {"epochs": 1, "batch_size": 128}}
+    sweep = run_here(plan_of("tests.own_networks:hungry_on_a_gpu", **sections), tmp_path)
+    assert [row.outcome for row in read_rows(sweep, AttemptRow)] == ["OOM", "OOM", "OOM", "COMPLETE"]
+    (trial,) = read_rows(sweep, TrialRow)
+    assert (trial.batch_size, trial.micro_batch) == (128, 16)
+
+
 def test_a_process_in_which_code_has_raised_or_whose_node_goes_away_is_not_used_again(tmp_path: Path) -> None:
     bench = Bench(tmp_path, plan_of("tests.own_code:exits"))
     _, attempt = bench.begin()

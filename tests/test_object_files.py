@@ -267,8 +267,8 @@ def test_a_flush_asks_little_of_the_store(object_store):
 
         every = (SweepRow, CurveRow, AttemptRow, TrialRow)
         flush(every)  # each table learns once what is there
-        # Per table one look for a newer driver, and one part.
-        assert flush(every) == {"HEAD": 4, "PUT": 4}
-        assert flush([CurveRow]) == {"HEAD": 1, "PUT": 1}
+        # Per table one look at the claims, and one part.
+        assert flush(every) == {"GET": 4, "PUT": 4}
+        assert flush([CurveRow]) == {"GET": 1, "PUT": 1}
     assert TableWriter.__init__.__kwdefaults__["flush_seconds"] is None
     assert (sweep.files.flush_seconds, open_store("here").files.flush_seconds) == (60, 1)

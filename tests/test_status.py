@@ -19,7 +19,8 @@ from orchestrator.running.outcomes import State
 from orchestrator.running.resume import recorded_plan, what_would_run
 from orchestrator.running.work_queue import WorkQueue
 from orchestrator.status import sweep_status
-from orchestrator.store.lease import Lease, claim, now_with_zone
+from orchestrator.store.drivers import now_with_zone
+from orchestrator.store.lease import Lease, claim
 from orchestrator.store.query import read
 from orchestrator.store.schema import AttemptRow, SweepRow, TrialRow
 from orchestrator.store.store import Store, open_store

@@ -21,7 +21,8 @@ from hypothesis import strategies as st
 from orchestrator.errors import StoreError, SupersededError
 from orchestrator.store import compacted_files, compaction
 from orchestrator.store.compaction import compact, compact_table, fold, fold_table
-from orchestrator.store.lease import claim, now_with_zone
+from orchestrator.store.drivers import now_with_zone
+from orchestrator.store.lease import claim
 from orchestrator.store.live import Manifest, read_live, table_files
 from orchestrator.store.local_files import LocalFiles
 from orchestrator.store.query import run_query

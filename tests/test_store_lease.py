@@ -10,7 +10,8 @@ from datetime import timedelta
 import pytest
 
 from orchestrator.errors import BusyError, StoreError, SupersededError, UsageError
-from orchestrator.store.lease import claim, driver_of, now_with_zone
+from orchestrator.store.drivers import driver_of, now_with_zone
+from orchestrator.store.lease import claim
 from orchestrator.store.seal import seal_json, unseal_json
 from orchestrator.store.store import open_store
 

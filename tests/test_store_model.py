@@ -27,7 +27,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 from orchestrator.errors import StoreError, SupersededError
 from orchestrator.store import writer as writer_module
 from orchestrator.store.compaction import compact_table
-from orchestrator.store.lease import Lease, claim, driver_of, now_with_zone
+from orchestrator.store.drivers import driver_of, now_with_zone
+from orchestrator.store.lease import Lease, claim
 from orchestrator.store.local_files import LocalFiles
 from orchestrator.store.paths import SweepPaths
 from orchestrator.store.query import run_query

@@ -17,7 +17,8 @@ from orchestrator.formats import TABLE_ROWS, write_result
 from orchestrator.store import compacted_files, query
 from orchestrator.store.compaction import compact
 from orchestrator.store.connection import open_duckdb
-from orchestrator.store.lease import claim, now_with_zone
+from orchestrator.store.drivers import now_with_zone
+from orchestrator.store.lease import claim
 from orchestrator.store.query import BATCH_ROWS, VIEWS, read, run_query
 from orchestrator.store.schema import ROW_TYPES, WRITE_ORDER, AttemptRow, CurveRow, SweepRow, TrialRow, arrow_schema
 from orchestrator.store.store import open_store

@@ -13,7 +13,8 @@ import pytest
 from orchestrator.errors import StoreError, SupersededError
 from orchestrator.store import writer as writer_module
 from orchestrator.store.compaction import compact_table
-from orchestrator.store.lease import claim, now_with_zone
+from orchestrator.store.drivers import now_with_zone
+from orchestrator.store.lease import claim
 from orchestrator.store.query import run_query
 from orchestrator.store.reader import read_rows
 from orchestrator.store.schema import SCHEMA_VERSION, AttemptRow, CurveRow, SweepRow, TrialRow

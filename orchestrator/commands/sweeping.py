@@ -130,7 +130,7 @@ def stop(
 ) -> None:
     """End a running sweep cleanly after its running epochs; it can be resumed."""
     from orchestrator.running.stop_request import request_stop
-    from orchestrator.store.lease import driver_of
+    from orchestrator.store.drivers import driver_of
 
     opened = existing_store(store).existing_sweep(sweep)
     driver = driver_of(opened)

@@ -32,7 +32,8 @@ from orchestrator.running.signals import interrupting, stopping
 from orchestrator.running.stop_request import StopRequest, stop_requested
 from orchestrator.running.work_queue import WorkQueue
 from orchestrator.store.compaction import fold
-from orchestrator.store.lease import Lease, check_free, claim
+from orchestrator.store.drivers import check_free
+from orchestrator.store.lease import Lease, claim
 from orchestrator.store.schema import Row, SweepRow
 from orchestrator.store.store import Store, SweepStore
 from orchestrator.store.writer import TableWriter

@@ -9,74 +9,20 @@ from __future__ import annotations
 
 import errno
 import logging
-import math
-import os
-import socket
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from pathlib import Path
+from datetime import datetime
 from types import TracebackType
 
-import psutil
-
-from orchestrator.errors import BusyError, StoreError, SupersededError, UsageError
+from orchestrator.errors import BusyError, SupersededError
+from orchestrator.store.drivers import beat_seconds, check_free, identity, now_with_zone
 from orchestrator.store.files import store_errors
 from orchestrator.store.paths import parse_driver
-from orchestrator.store.seal import seal_json, unseal_json
+from orchestrator.store.seal import seal_json
 from orchestrator.store.store import SweepStore
 
-EXPIRY_SECONDS = 60.0
-BEATS_PER_EXPIRY = 6
-
 _log = logging.getLogger(__name__)
-
-
-def now_with_zone() -> datetime:
-    """The time, with its zone."""
-    return datetime.now(UTC)
-
-
-def expiry_seconds() -> float:
-    """How long a driver may show no sign of life until it may be taken over: BOCB_LEASE_SECONDS, else 60.
-
-    All drivers of a store must agree on it.
-
-    Raises:
-        UsageError: The variable holds no number of seconds.
-    """
-    given = os.environ.get("BOCB_LEASE_SECONDS")
-    if given is None:
-        return EXPIRY_SECONDS
-    try:
-        seconds = float(given)
-    except ValueError:
-        seconds = math.nan
-    if not 0 < seconds < math.inf:
-        raise UsageError(f"BOCB_LEASE_SECONDS is {given!r}; give a number of seconds above 0")
-    return seconds
-
-
-def beat_seconds() -> float:
-    """How often a driver that lives writes its heartbeat."""
-    return expiry_seconds() / BEATS_PER_EXPIRY
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DriverInfo:
-    """The newest driver of a sweep, as others see it."""
-
-    driver_epoch: int
-    host: str
-    pid: int
-    alive: bool
-    released: bool
-    heartbeat_age: float
-    """Seconds since its last sign of life."""
-    running_for: float
-    """Seconds since it claimed the sweep."""
 
 
 class Lease:
@@ -98,14 +44,16 @@ class Lease:
         self.release()
 
     def check(self) -> None:
-        """Costs two looks at the file system.
+        """Costs one look at the claims.
 
         Raises:
             SupersededError: A newer driver has claimed the sweep; nothing more may be written.
             OSError: The store is not where it was: it was moved away, or is not mounted now.
         """
-        require_claim(self._sweep, self.driver_epoch)
-        if self._sweep.files.exists(self._sweep.paths.driver(self.driver_epoch + 1)):
+        claims = {parse_driver(name) for name in self._sweep.files.names(self._sweep.paths.drivers)}
+        if self.driver_epoch not in claims:
+            raise _gone_away(self._sweep, self.driver_epoch)
+        if self.driver_epoch + 1 in claims:
             raise SupersededError(
                 f"another driver has taken over sweep {self._sweep.name!r}; this one (driver {self.driver_epoch}) "
                 "stops and writes nothing more"
@@ -154,10 +102,13 @@ def require_claim(sweep: SweepStore, driver_epoch: int) -> None:
     Raises:
         OSError: The driver's claim is not there.
     """
-    name = sweep.paths.driver(driver_epoch)
-    if not sweep.files.exists(name):
-        why = "the store is not where it was: it was moved, removed or unmounted"
-        raise OSError(errno.ESTALE, why, sweep.files.location(name))
+    if not sweep.files.exists(sweep.paths.driver(driver_epoch)):
+        raise _gone_away(sweep, driver_epoch)
+
+
+def _gone_away(sweep: SweepStore, driver_epoch: int) -> OSError:
+    why = "the store is not where it was: it was moved, removed or unmounted"
+    return OSError(errno.ESTALE, why, sweep.files.location(sweep.paths.driver(driver_epoch)))
 
 
 def claim(
@@ -192,98 +143,13 @@ def claim(
             time.sleep(poll_seconds)
 
 
-def driver_of(sweep: SweepStore, *, now: Callable[[], datetime] = now_with_zone) -> DriverInfo | None:
-    """The newest driver of a sweep, or None where none ever claimed it."""
-    with store_errors(f"cannot read the drivers of sweep {sweep.name!r}"):
-        epochs = [parse_driver(name) or 0 for name in sweep.files.names(sweep.paths.drivers)]
-        newest = max(epochs, default=0)
-        return _read_driver(sweep, newest, now()) if newest else None
-
-
-def check_free(sweep: SweepStore, *, now: Callable[[], datetime] = now_with_zone) -> DriverInfo | None:
-    """The newest driver of a sweep, if it is not at work.
-
-    Raises:
-        BusyError: It is.
-    """
-    driver = driver_of(sweep, now=now)
-    if driver is not None and driver.alive:
-        raise BusyError(
-            f"sweep {sweep.name!r} is being run by process {driver.pid} on {driver.host} (driver "
-            f"{driver.driver_epoch}, last heartbeat {driver.heartbeat_age:.0f} s ago); wait for it, stop it with "
-            f"'bocb stop {sweep.name}', or give --take-over"
-        )
-    return driver
-
-
 def _claim_once(sweep: SweepStore, now: Callable[[], datetime]) -> Lease:
     driver = check_free(sweep, now=now)
     epoch = driver.driver_epoch + 1 if driver else 1
-    content = {
-        "host": socket.gethostname(),
-        "machine": _machine(),
-        "pid": os.getpid(),
-        "process": _process(os.getpid()),
-        "claimed_at": now().isoformat(),
-    }
     try:
-        sweep.files.create(sweep.paths.driver(epoch), seal_json(content))
+        sweep.files.create(sweep.paths.driver(epoch), seal_json(identity() | {"claimed_at": now().isoformat()}))
     except FileExistsError as error:
         raise BusyError(
             f"another driver claimed sweep {sweep.name!r} at the same moment; wait for it, or give --take-over"
         ) from error
     return Lease(sweep, epoch, now)
-
-
-def _read_driver(sweep: SweepStore, epoch: int, now: datetime) -> DriverInfo:
-    what, name = "claim", sweep.paths.driver(epoch)
-    try:
-        claimed = unseal_json(sweep.files.read(name))
-        beat = {"at": claimed["claimed_at"], "released": False}
-        if sweep.files.exists(sweep.paths.beat(epoch)):
-            what, name = "heartbeat", sweep.paths.beat(epoch)
-            beat = unseal_json(sweep.files.read(name))
-        age, running_for = (
-            max(0.0, (now - datetime.fromisoformat(at)).total_seconds()) for at in (beat["at"], claimed["claimed_at"])
-        )
-        here = claimed["host"] == socket.gethostname() and claimed["machine"] == _machine()
-        gone = here and _process(claimed["pid"]) != claimed["process"]
-        return DriverInfo(
-            driver_epoch=epoch,
-            host=claimed["host"],
-            pid=claimed["pid"],
-            alive=not beat["released"] and age < expiry_seconds() and not gone,
-            released=beat["released"],
-            heartbeat_age=age,
-            running_for=running_for,
-        )
-    except (ValueError, KeyError, TypeError) as error:
-        raise StoreError(
-            f"the {what} of a driver, {sweep.files.location(name)}, is damaged ({error}); 'bocb verify {sweep.name} "
-            "--mend' mends it if no driver runs"
-        ) from error
-
-
-def _machine() -> str:
-    """What must be equal for process ids to be comparable: the boot of the kernel and the pid namespace."""
-    try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-        return f"{boot} {Path('/proc/self/ns/pid').readlink()}"
-    except OSError:
-        return ""  # not Linux: the host name alone decides
-
-
-def _process(pid: int) -> str | None:
-    """Identity of a running process, which a later one of the same pid does not share; None where none runs."""
-    try:
-        process = psutil.Process(pid)
-        if process.status() == psutil.STATUS_ZOMBIE:
-            return None
-        try:
-            # psutil's create_time on Linux moves whenever the clock is set; ticks since boot do not.
-            fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2]
-            return f"{fields.split()[19]} ticks after boot"
-        except OSError:
-            return f"at {process.create_time():.2f}"
-    except psutil.NoSuchProcess:
-        return None

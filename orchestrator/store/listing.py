@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from orchestrator.errors import StoreError
-from orchestrator.store.lease import DriverInfo, driver_of
+from orchestrator.store.drivers import working_driver
 from orchestrator.store.live import table_files
 from orchestrator.store.schema import READ_ORDER, Row
-from orchestrator.store.store import Store, SweepStore
+from orchestrator.store.store import Store
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,18 +55,3 @@ def has_vanished(store: Store, listing: Listing) -> bool:
     folders = {name.rpartition("/")[0] for name in listing.names}
     there = {f"{folder}/{name}" for folder in folders for name in store.files.names(folder)}
     return not there.issuperset(listing.names)
-
-
-def working_driver(sweep: SweepStore) -> DriverInfo | None:
-    """The driver of a sweep if it is known to be at work; damage to its claim or heartbeat is for `bocb verify`.
-
-    Raises:
-        StoreError: The store cannot be reached.
-    """
-    try:
-        driver = driver_of(sweep)
-    except StoreError as error:
-        if isinstance(error.__cause__, OSError):
-            raise
-        return None
-    return driver if driver is not None and driver.alive else None

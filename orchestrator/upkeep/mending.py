@@ -16,7 +16,8 @@ from datetime import UTC, datetime
 
 from orchestrator.errors import BusyError, StoreError
 from orchestrator.running.outcomes import DAMAGED, State
-from orchestrator.store.lease import Lease, beat_seconds, claim
+from orchestrator.store.drivers import beat_seconds
+from orchestrator.store.lease import Lease, claim
 from orchestrator.store.paths import parse_driver, parse_driver_file
 from orchestrator.store.rows import encode_part
 from orchestrator.store.schema import AttemptRow, TrialRow

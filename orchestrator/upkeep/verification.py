@@ -13,9 +13,9 @@ import duckdb
 from orchestrator.errors import StoreError
 from orchestrator.planning.planned_ids import PlannedIds
 from orchestrator.store.connection import open_duckdb
+from orchestrator.store.drivers import working_driver
 from orchestrator.store.files import store_errors
 from orchestrator.store.guard import one_sentence
-from orchestrator.store.lease import driver_of
 from orchestrator.store.paths import is_checkpoint
 from orchestrator.store.rows import decode_rows
 from orchestrator.store.schema import READ_ORDER, SweepRow, TrialRow, arrow_schema
@@ -51,9 +51,9 @@ class Verification:
             StoreError: A table changes faster than it can be read.
         """
         sweep, connection = self._sweep, self._connection
-        is_running = _is_running(sweep)
+        is_running = working_driver(sweep) is not None
         self.tables = [table.check() for table in self._checks]
-        is_running = is_running or _is_running(sweep)
+        is_running = is_running or working_driver(sweep) is not None
         found = Findings()
         for table in self.tables:
             found.add(table.findings)
@@ -93,14 +93,6 @@ def rows_database(sweep: SweepStore, action: str) -> Iterator[duckdb.DuckDBPyCon
                 yield connection
         except duckdb.Error as error:
             raise StoreError(f"{action}: {one_sentence(error)}") from error
-
-
-def _is_running(sweep: SweepStore) -> bool:
-    try:
-        driver = driver_of(sweep)
-    except StoreError:
-        return False  # its claim or heartbeat is damaged, which is reported as such
-    return driver is not None and driver.alive
 
 
 def _check_plan(sweep: SweepStore, connection: duckdb.DuckDBPyConnection) -> Findings:

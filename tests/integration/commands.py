@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -61,9 +62,22 @@ def recorded(store: Path | str, sweep: str, row_type: type[R]) -> list[R]:
     return read_rows(opened, row_type) if opened.exists() else []
 
 
+def heed_signals() -> None:
+    """In a new process: `nohup`, which the tests may run under, is none of its business."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+
+
 @contextmanager
-def running(store: Path, *arguments: str, **more: str) -> Iterator[subprocess.Popen[str]]:
-    """A command that goes on while the block runs; afterwards everything it started is ended."""
+def running(store: Path, *arguments: str, in_a_group: bool = False, **more: str) -> Iterator[subprocess.Popen[str]]:
+    """A command that goes on while the block runs; afterwards everything it started is ended.
+
+    Args:
+        store: The store.
+        arguments: The command.
+        in_a_group: Whether it leads a process group of its own, as a shell or a batch system starts it.
+        more: Variables of its environment.
+    """
     mark = uuid.uuid4().hex
     with (store.parent / "output.txt").open("a") as output:
         process = subprocess.Popen(
@@ -73,6 +87,8 @@ def running(store: Path, *arguments: str, **more: str) -> Iterator[subprocess.Po
             stdout=output,
             stderr=subprocess.STDOUT,
             text=True,
+            start_new_session=in_a_group,
+            preexec_fn=heed_signals,
         )
         try:
             yield process

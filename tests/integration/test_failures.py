@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -17,30 +16,9 @@ from PIL import Image
 
 from orchestrator.store.schema import AttemptRow, TrialRow
 from tests.integration.commands import bocb, recorded, running, wait_until
-from tests.integration.two_nodes import tell, two_nodes
+from tests.integration.failing_sweeps import outcomes, write_spec
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(300)]
-
-
-def write_spec(folder: Path, *backbones: str, **tables: str) -> None:
-    """A sweep "failing" of one cell for each backbone, and two trials of four epochs in it."""
-    parts = {
-        "data": 'name = "synthetic"',
-        "training": "epochs = 4",
-        "protocol.default": "seeds = 2",
-        "checkpoints": "interval_seconds = 0",
-        "resources": "max_concurrent = 2",
-        **tables,
-    }
-    lines = ["[sweep]", 'name = "failing"', "[grid]", f"backbones = {list(backbones)}", 'optimizers = ["sgd"]']
-    for name, content in parts.items():
-        lines += [f"[{name}]", content]
-    (folder / "failing.toml").write_text("\n".join(lines))
-
-
-def outcomes(store: Path) -> list[tuple[str, str | None]]:
-    attempts = sorted(recorded(store, "failing", AttemptRow), key=lambda row: (row.trial_id, row.attempt))
-    return [(row.outcome, row.reason) for row in attempts]
 
 
 def run_here(folder: Path, code: int) -> Path:
@@ -50,11 +28,10 @@ def run_here(folder: Path, code: int) -> Path:
     return store
 
 
-@pytest.mark.parametrize("backbone", ["hungry", "hungry_on_a_gpu"])
-def test_out_of_memory_trains_the_same_batch_in_smaller_pieces(tmp_path: Path, backbone: str) -> None:
+def test_out_of_memory_trains_the_same_batch_in_smaller_pieces(tmp_path: Path) -> None:
     write_spec(
         tmp_path,
-        f"tests.own_networks:{backbone}",
+        "tests.own_networks:hungry",
         **{"data": 'name = "digits"', "training": "epochs = 1\nbatch_size = 128", "protocol.default": "seeds = 1"},
     )
     store = run_here(tmp_path, 0)
@@ -203,60 +180,3 @@ def _is_waiting(store: Path, seen: Path) -> bool:
     again = int(last[1]) + 1 if int(last[0]) == count else 0
     seen.write_text(f"{count} {again}")
     return again > 30
-
-
-def workers_seen(store: Path) -> set[int]:
-    """Processes that have ended an attempt."""
-    return {row.pid for row in recorded(store, "failing", AttemptRow) if row.pid}
-
-
-def test_a_sweep_that_waits_for_a_busy_cluster_can_be_stopped(tmp_path: Path) -> None:
-    write_spec(tmp_path, "tests.own_code:sleepy")
-    store = tmp_path / "store"
-    with (
-        two_nodes() as (address, cluster, variables),
-        running(store, "run", "failing.toml", "--address", address, **variables) as process,
-    ):
-        tell(cluster, "hold")  # somebody else's work takes every CPU, now or when what runs has ended
-        wait_until(lambda: "0 of 2 trials" in (tmp_path / "output.txt").read_text(), "the sweep to begin")
-        process.send_signal(signal.SIGINT)
-        assert process.wait(timeout=30) == 130, (tmp_path / "output.txt").read_text()
-    with two_nodes() as (address, _, variables):
-        again = bocb(store, "run", "failing.toml", "--address", address, **variables)
-        assert again.returncode == 0, again.stdout + again.stderr
-
-
-def test_nodes_that_go_away_cost_no_trial(tmp_path: Path) -> None:
-    write_spec(tmp_path, "tests.own_code:sleepy", training="epochs = 4", **{"protocol.default": "seeds = 8"})
-    store = tmp_path / "store"
-
-    def reasons() -> set[str]:
-        return {row.reason or "" for row in recorded(store, "failing", AttemptRow)}
-
-    with (
-        two_nodes() as (address, cluster, variables),
-        running(store, "run", "failing.toml", "--address", address, **variables) as process,
-    ):
-        wait_until(lambda: len(workers_seen(store)) == 2, "a trial on each node")
-        tell(cluster, "drain")
-        wait_until(lambda: any("taken away" in reason for reason in reasons()), "a trial that leaves its node")
-        for order in ("remove", "add"):
-            tell(cluster, order)
-        wait_until(
-            lambda: [outcome for outcome, _ in outcomes(store)].count("RUNNING") == 2, "a trial on the new node"
-        )
-        tell(cluster, "remove")
-        assert process.wait(timeout=150) == 0, (tmp_path / "output.txt").read_text()
-    assert [row.state for row in recorded(store, "failing", TrialRow)] == ["COMPLETE"] * 8
-    ended = [(outcome, reason or "") for outcome, reason in outcomes(store) if outcome != "COMPLETE"]
-    assert {outcome for outcome, _ in ended} == {"LOST", "STOPPED"}
-    left = [row for row in recorded(store, "failing", AttemptRow) if "taken away" in (row.reason or "")]
-    late = [
-        row
-        for row in recorded(store, "failing", AttemptRow)
-        for one in left
-        if row.pid == one.pid and row.started_at > one.ended_at
-    ]
-    assert not late, "a worker on a node that goes away was given another attempt"
-    lost = [reason for outcome, reason in ended if outcome == "LOST"]
-    assert all(reason.startswith(("node lost", "preempted")) for reason in lost), lost

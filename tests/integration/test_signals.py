@@ -8,14 +8,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from orchestrator.store.schema import AttemptRow, TrialRow
-from tests.integration.commands import MARK, bocb, end_marked, environment, recorded, running, wait_until
+from tests.integration.commands import MARK, end_marked, environment, heed_signals, recorded, running, wait_until
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(300)]
 
@@ -37,6 +35,9 @@ interval_seconds = 3600
 max_concurrent = 2
 """
 
+RUN = "run", "signals.toml"
+COMMAND = sys.executable, "-m", "orchestrator.cli", *RUN
+
 
 @pytest.fixture
 def store(tmp_path: Path) -> Path:
@@ -44,37 +45,15 @@ def store(tmp_path: Path) -> Path:
     return tmp_path / "store"
 
 
-@contextmanager
-def in_a_group(store: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """A sweep in a process group of its own, as a shell or a batch system starts it."""
-    mark = f"group-{os.getpid()}-{time.monotonic_ns()}"
-    with (store.parent / "output.txt").open("ab") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "orchestrator.cli", "run", "signals.toml"],
-            env=environment(store, **{MARK: mark}),
-            cwd=store.parent,
-            stdout=output,
-            stderr=output,
-            start_new_session=True,
-        )
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.wait()
-        end_marked(mark)
-
-
 def has_begun(store: Path) -> bool:
     return any(row.outcome == "RUNNING" for row in recorded(store, "signals", AttemptRow))
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_to_the_whole_group_parks_what_runs(store: Path, number: int) -> None:
-    with in_a_group(store) as process:
+def test_a_signal_to_the_whole_group_parks_what_runs(store: Path) -> None:
+    with running(store, *RUN, in_a_group=True) as process:
         wait_until(lambda: has_begun(store), "a trial to begin")
         time.sleep(1)
-        os.killpg(process.pid, number)
+        os.killpg(process.pid, signal.SIGTERM)
         assert process.wait(timeout=60) == 130, (store.parent / "output.txt").read_text()
     reasons = [row.reason or "" for row in recorded(store, "signals", AttemptRow) if row.outcome != "COMPLETE"]
     assert reasons
@@ -82,7 +61,7 @@ def test_a_signal_to_the_whole_group_parks_what_runs(store: Path, number: int) -
 
 
 def test_a_cluster_whose_head_dies_ends_the_run_with_a_sentence(store: Path) -> None:
-    with in_a_group(store) as process:
+    with running(store, *RUN, in_a_group=True) as process:
         wait_until(lambda: has_begun(store), "a trial to begin")
         (head,) = subprocess.check_output(["pgrep", "-g", str(process.pid), "gcs_server"], text=True).split()
         os.kill(int(head), signal.SIGKILL)
@@ -90,30 +69,20 @@ def test_a_cluster_whose_head_dies_ends_the_run_with_a_sentence(store: Path) -> 
     assert "the head of the Ray cluster has died" in (store.parent / "output.txt").read_text()
 
 
-def test_while_ray_starts_a_signal_ends_the_run_at_once(store: Path) -> None:
-    for number, seconds in ((signal.SIGTERM, 2.5), (signal.SIGHUP, 5.0)):
-        with in_a_group(store) as process:
-            time.sleep(seconds)
-            process.send_signal(number)
-            assert process.wait(timeout=60) == 130, (store.parent / "output.txt").read_text()
-
-
-def test_a_run_that_outlives_its_terminal_by_nohup_goes_on(store: Path) -> None:
-    arguments = [sys.executable, "-m", "orchestrator.cli", "run", "signals.toml"]
-    with subprocess.Popen(["nohup", *arguments], env=environment(store), cwd=store.parent) as process:
-        wait_until(lambda: has_begun(store), "a trial to begin")
-        process.send_signal(signal.SIGHUP)
-        assert process.wait(timeout=120) == 0
-    assert len(recorded(store, "signals", TrialRow)) == 4
+def test_while_ray_starts_a_signal_ends_the_run(store: Path) -> None:
+    with running(store, *RUN, in_a_group=True) as process:
+        time.sleep(4)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=60) == 130, (store.parent / "output.txt").read_text()
 
 
 def test_a_terminal_that_is_closed_parks_what_runs(store: Path) -> None:
     mark = f"terminal-{os.getpid()}"
     pid, terminal = pty.fork()
     if pid == 0:
+        heed_signals()
         os.chdir(store.parent)
-        arguments = [sys.executable, "-m", "orchestrator.cli", "run", "signals.toml"]
-        os.execve(sys.executable, arguments, environment(store, **{MARK: mark}))
+        os.execve(sys.executable, COMMAND, environment(store, **{MARK: mark}))
     try:
         wait_until(lambda: has_begun(store), "a trial to begin")
         time.sleep(1)
@@ -128,19 +97,18 @@ def test_a_terminal_that_is_closed_parks_what_runs(store: Path) -> None:
 
 
 def test_the_second_signal_ends_it_at_once(store: Path) -> None:
-    with running(store, "run", "signals.toml") as process:
+    with running(store, *RUN) as process:
         wait_until(lambda: has_begun(store), "a trial to begin")
         for _ in range(2):
             process.send_signal(signal.SIGINT)
             time.sleep(0.2)
         assert process.wait(timeout=30) == 130
-    assert bocb(store, "run", "signals.toml").returncode == 0
 
 
 def test_tune_may_be_started_anew_in_the_middle_of_a_sweep(store: Path) -> None:
     code = "from orchestrator import cli; from orchestrator.running import driver; driver.ATTEMPTS_PER_TUNE_RUN = 3; "
     answer = subprocess.run(
-        [sys.executable, "-c", code + "cli.main()", "run", "signals.toml"],
+        [sys.executable, "-c", code + "cli.main()", *RUN],
         env=environment(store),
         cwd=store.parent,
         capture_output=True,

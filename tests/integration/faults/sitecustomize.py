@@ -45,7 +45,7 @@ def _move_clock() -> None:
     from datetime import datetime, timedelta
 
     from orchestrator import clock
-    from orchestrator.store import lease
+    from orchestrator.store import drivers
 
     class Moved(datetime):
         @classmethod
@@ -55,7 +55,7 @@ def _move_clock() -> None:
                 moved = float(file.read() or 0)
             return datetime.now(zone) + timedelta(seconds=moved)
 
-    clock.datetime = lease.datetime = Moved
+    clock.datetime = drivers.datetime = Moved
 
 
 if FAULTS:
