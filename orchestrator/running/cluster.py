@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import logging
-import os
 import socket
-import sys
 import tempfile
-import threading
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,9 +16,10 @@ import psutil
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from orchestrator.errors import ClusterError, Exit, UsageError
+from orchestrator.errors import ClusterError, UsageError
 from orchestrator.planning.spec import ResourcesSection, Spec
 from orchestrator.running.outcomes import Loss
+from orchestrator.running.private_cluster import attended
 from orchestrator.running.signals import withheld
 from orchestrator.store.store import Store, SweepStore
 from trainers.config import Precision
@@ -64,65 +62,11 @@ def connected(address: str | None) -> Iterator[None]:
         here = f"a Ray cluster on this machine (its files go to {tempfile.gettempdir()}: TMPDIR names another place)"
         where = f"the Ray cluster at {address}" if address else here
         raise ClusterError(f"{where} cannot be used: {_first_line(error)}") from None
-    started = [process for process in psutil.Process().children() if process not in others]
-    is_over = threading.Event()
-    threading.Thread(target=_watch_the_head, args=(started, is_over), name="head-watch", daemon=True).start()
     try:
-        yield
+        with attended([process for process in psutil.Process().children() if process not in others]):
+            yield
     finally:
-        is_over.set()
-        _end_with_the_raylet(started)
         ray.shutdown()
-
-
-def _watch_the_head(started: list[psutil.Process], is_over: threading.Event) -> None:
-    """Ends this process where a private cluster has lost its head, since a call to that returns to nobody.
-
-    It is as if the driver had been killed: what was reported in the last second is reported again by the next run.
-    """
-    heads = _named("gcs_server", started)
-    while heads and not is_over.wait(1.0):
-        if not all(head.is_running() and head.status() != psutil.STATUS_ZOMBIE for head in heads):
-            sys.stderr.write("bocb: the head of the Ray cluster has died; the same command continues the sweep\n")
-            sys.stderr.flush()
-            _kill(_with_children(started))
-            os._exit(Exit.INCOMPLETE)
-
-
-def _end_with_the_raylet(started: list[psutil.Process]) -> None:
-    """Ends a private cluster's processes after its raylet: `ray.shutdown` would ask each, and wait in vain."""
-    raylets = _named("raylet", started)
-    if not raylets:
-        return
-    everything = _with_children(started)
-
-    def end() -> None:
-        psutil.wait_procs(raylets, timeout=DEATH_SECONDS)
-        _kill(everything)
-
-    threading.Thread(target=end, daemon=True).start()
-
-
-def _with_children(processes: list[psutil.Process]) -> list[psutil.Process]:
-    found = [*processes]
-    for process in processes:
-        with suppress(psutil.Error):
-            found += process.children(recursive=True)
-    return found
-
-
-def _kill(processes: list[psutil.Process]) -> None:
-    for process in processes:
-        with suppress(psutil.Error):
-            process.kill()
-
-
-def _named(name: str, processes: list[psutil.Process]) -> list[psutil.Process]:
-    found = []
-    for process in processes:
-        with suppress(psutil.Error):
-            found += [process] if process.name() == name else []
-    return found
 
 
 def trial_resources(spec: Spec) -> TrialResources:
