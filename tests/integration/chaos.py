@@ -135,9 +135,21 @@ def pause_worker(run: Run) -> None:
 
 def kill_raylet(run: Run) -> None:
     """Ray's own process on this node; the driver cannot go on without it, and says so."""
-    for raylet in _some(run, lambda process: [p for p in marked(process) if p.name() == "raylet"]):
-        raylet.kill()
-    run.end()
+    _kill_named(run, "raylet")
+
+
+def kill_head(run: Run) -> None:
+    """What all of a Ray cluster's processes ask; the same holds."""
+    _kill_named(run, "gcs_server")
+
+
+def move_the_store(run: Run) -> None:
+    """The store is elsewhere for a while, as when its disk is unmounted; the sweep waits for it."""
+    store, elsewhere = Path(run.store), run.folder / "elsewhere"
+    if store.exists():
+        store.rename(elsewhere)
+        time.sleep(3)
+        elsewhere.rename(store)
 
 
 def kill_while_a_part_appears(run: Run) -> None:
@@ -185,7 +197,15 @@ FAULTS: tuple[Callable[[Run], None], ...] = (
     kill_raylet,
     jump_of_the_clock,
     pause_worker,
+    kill_head,
+    move_the_store,
 )
+
+
+def _kill_named(run: Run, name: str) -> None:
+    for process in _some(run, lambda driver: [found for found in marked(driver) if found.name() == name]):
+        process.kill()
+    run.end()
 
 
 def _some(run: Run, find: Callable[[subprocess.Popen[str]], list[psutil.Process]]) -> list[psutil.Process]:
