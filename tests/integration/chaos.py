@@ -146,7 +146,7 @@ def kill_head(run: Run) -> None:
 def move_the_store(run: Run) -> None:
     """The store is elsewhere for a while, as when its disk is unmounted; the sweep waits for it."""
     store, elsewhere = Path(run.store), run.folder / "elsewhere"
-    if store.exists():
+    if _some(run, workers_of):  # a driver that has not claimed the sweep would rightly begin another store
         store.rename(elsewhere)
         time.sleep(3)
         elsewhere.rename(store)
