@@ -1,0 +1,115 @@
+"""The published optimizers: class, defaults and ranges, in the order of the paper's categories.
+
+Defaults and ranges are those of `search_spaces.csv` in the tables of the paper (arXiv 2410.06373): the setting of
+the official CIFAR-100 configs where there is one, else the class default. Learning rates span 4 decades and weight
+decays 3 for every optimizer, so that equal steps on the unit cube are equal factors.
+"""
+
+from __future__ import annotations
+
+from search_spaces.optimizer_info import OptimizerInfo, fixed, searched_decay, searched_rate
+
+PUBLISHED: tuple[OptimizerInfo, ...] = (
+    OptimizerInfo(
+        name="sgd",
+        category="a",
+        class_path="torch.optim:SGD",
+        hyperparameters=(
+            searched_rate(0.1, 0.0003162, 3.162),
+            searched_decay(0.0001, 3.162e-06, 0.003162),
+            *fixed(momentum=0.9, dampening=0.0, nesterov=False),
+        ),
+        source="SGD with heavy-ball momentum: the paper's SGD-M",
+    ),
+    OptimizerInfo(
+        name="lion",
+        category="a",
+        class_path="timm.optim:Lion",
+        hyperparameters=(
+            searched_rate(0.0001, 1e-06, 0.01),
+            searched_decay(0.0, 0.001, 1.0),
+            *fixed(beta1=0.9, beta2=0.99, caution=False, corrected_weight_decay=False),
+        ),
+        source="Chen et al. 2023, arXiv 2302.06675",
+    ),
+    OptimizerInfo(
+        name="adam",
+        category="b",
+        class_path="torch.optim:Adam",
+        hyperparameters=(
+            searched_rate(0.001, 1e-05, 0.1),
+            searched_decay(0.0, 3.162e-06, 0.003162),
+            *fixed(beta1=0.9, beta2=0.999, eps=1e-08, amsgrad=False, decoupled_weight_decay=False),
+        ),
+        source="Kingma and Ba 2014, arXiv 1412.6980",
+    ),
+    OptimizerInfo(
+        name="adamax",
+        category="b",
+        class_path="torch.optim:Adamax",
+        hyperparameters=(
+            searched_rate(0.002, 2e-05, 0.2),
+            searched_decay(0.0, 3.162e-06, 0.003162),
+            *fixed(beta1=0.9, beta2=0.999, eps=1e-08),
+        ),
+        source="Kingma and Ba 2014, arXiv 1412.6980, section 7.1",
+    ),
+    OptimizerInfo(
+        name="nadam",
+        category="b",
+        class_path="torch.optim:NAdam",
+        hyperparameters=(
+            searched_rate(0.002, 2e-05, 0.2),
+            searched_decay(0.0, 3.162e-06, 0.003162),
+            *fixed(beta1=0.9, beta2=0.999, eps=1e-08, momentum_decay=0.004, decoupled_weight_decay=False),
+        ),
+        source="Dozat 2016, Incorporating Nesterov momentum into Adam",
+    ),
+    OptimizerInfo(
+        name="adamw",
+        category="b",
+        class_path="torch.optim:AdamW",
+        hyperparameters=(
+            searched_rate(0.001, 1e-05, 0.1),
+            searched_decay(0.05, 0.001, 1.0),
+            *fixed(beta1=0.9, beta2=0.999, eps=1e-08, amsgrad=False),
+        ),
+        source="Loshchilov and Hutter 2017, arXiv 1711.05101",
+    ),
+    OptimizerInfo(
+        name="lamb",
+        category="b",
+        class_path="timm.optim:Lamb",
+        hyperparameters=(
+            searched_rate(0.001, 1e-05, 0.1),
+            searched_decay(0.02, 0.001, 1.0),
+            *fixed(beta1=0.9, beta2=0.999, eps=1e-06, max_grad_norm=1.0, bias_correction=True),
+            # Without always_adapt a weight decay of 0 switches the trust ratio off: LAMB would become Adam.
+            *fixed(grad_averaging=True, trust_clip=False, always_adapt=True),
+            *fixed(decoupled_decay=False, caution=False, corrected_weight_decay=False),
+        ),
+        source="You et al. 2019, arXiv 1904.00962",
+    ),
+    OptimizerInfo(
+        name="adagrad",
+        category="d",
+        class_path="torch.optim:Adagrad",
+        hyperparameters=(
+            searched_rate(0.01, 1e-05, 0.1),
+            searched_decay(0.0, 3.162e-06, 0.003162),
+            *fixed(eps=1e-10, initial_accumulator_value=0.0, lr_decay=0.0),
+        ),
+        source="Duchi et al. 2011, Adaptive subgradient methods",
+    ),
+    OptimizerInfo(
+        name="rmsprop",
+        category="d",
+        class_path="torch.optim:RMSprop",
+        hyperparameters=(
+            searched_rate(0.01, 1e-05, 0.1),
+            searched_decay(0.0, 3.162e-06, 0.003162),
+            *fixed(alpha=0.99, eps=1e-08, momentum=0.0, centered=False),
+        ),
+        source="Tieleman and Hinton 2012, lecture 6.5, without momentum",
+    ),
+)
