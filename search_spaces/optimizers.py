@@ -15,13 +15,14 @@ from search_spaces.optimizer_info import HpValue as HpValue
 from search_spaces.optimizer_info import Hyperparameter as Hyperparameter
 from search_spaces.optimizer_info import OptimizerInfo as OptimizerInfo
 from search_spaces.published_optimizers import PUBLISHED
+from search_spaces.released_optimizers import RELEASED
 from search_spaces.spaces import Scale, dimension_from_spec
 
-OPTIMIZERS = PUBLISHED
+OPTIMIZERS = (*PUBLISHED, *RELEASED)
 
 
 def list_optimizers() -> tuple[OptimizerInfo, ...]:
-    """Every optimizer of the catalogue, by category."""
+    """Every optimizer of the catalogue: the published ones by category, then those of the paper's code."""
     return OPTIMIZERS
 
 
