@@ -3,6 +3,9 @@
 Defaults and ranges are those of `search_spaces.csv` in the tables of the paper (arXiv 2410.06373): the setting of
 the official CIFAR-100 configs where there is one, else the class default. Learning rates span 4 decades and weight
 decays 3 for every optimizer, so that equal steps on the unit cube are equal factors.
+
+None of them repairs a gradient that is NaN: the weight becomes NaN and stays so. Lion alone takes the sign of its
+momentum, which is 0 for NaN: that weight stands still from then on, but for its decay.
 """
 
 from __future__ import annotations

@@ -33,7 +33,7 @@ WITHOUT_EFFECT = {
 }
 """Constructor arguments that do nothing beside the others and so are neither given nor recorded."""
 
-PAPER = Path(__file__).parent / "fixtures/paper/search_spaces.csv"
+PAPER = Path(__file__).parent / "fixtures/paper"
 
 NAMES = {"trust_coefficient": "trust_coeff", "no_prox": "weight_decouple"}
 """Names of the table, where those of the class differ."""
@@ -120,8 +120,15 @@ def added(info: OptimizerInfo, name: str, ends: tuple[float, float]) -> Dimensio
     return space.dimensions[2]
 
 
-def table_rows() -> list[dict[str, str]]:
-    return list(csv.DictReader(PAPER.read_text(encoding="utf-8").splitlines()))
+def table_rows(table: str = "search_spaces.csv") -> list[dict[str, str]]:
+    return list(csv.DictReader((PAPER / table).read_text(encoding="utf-8").splitlines()))
+
+
+@every_optimizer
+def test_the_category_is_that_of_the_paper(info: OptimizerInfo) -> None:
+    rows = table_rows("tableA2_optimizers.csv")
+    categories = {row["optimizer"].lower().removesuffix("-m"): row["category"] for row in rows}
+    assert info.category == categories[info.name.removesuffix("_released")]
 
 
 @every_optimizer

@@ -117,6 +117,23 @@ def test_the_published_steps_are_taken_anywhere_in_the_space(
     assert difference(trained(info, hp, seed=seed), published(info, hp, seed=seed)) < 1e-6
 
 
+@pytest.mark.parametrize("way", ["foreach", "fused"])
+@every_optimizer
+def test_all_tensors_at_once_are_stepped_as_one_by_one(info: OptimizerInfo, way: str) -> None:
+    """What runs on a GPU is another implementation of the same class."""
+    hp = at(info, 0.5, 0.6)
+    alone, together = Weights(), Weights()
+    optimizers = [built(info, hp, network) for network in (alone, together)]
+    if way not in optimizers[0].param_groups[0]:
+        pytest.skip(f"{info.class_path} has one implementation")
+    for optimizer, is_together in zip(optimizers, (False, True), strict=True):
+        for group in optimizer.param_groups:
+            group.update({"foreach": False} | ({"fused": False} if "fused" in group else {}) | {way: is_together})
+    advance(optimizers[0], alone, range(1, STEPS + 1))
+    advance(optimizers[1], together, range(1, STEPS + 1))
+    assert difference(together.arrays(), alone.arrays()) < 1e-7
+
+
 @every_optimizer
 def test_a_restored_optimizer_goes_on_bit_for_bit(info: OptimizerInfo) -> None:
     """In float32, which weights have in training. (In float64 torch restores one scalar of NAdam in another type.)"""

@@ -18,8 +18,8 @@ from trainers.imports import load_callable
 from trainers.trainer import ParameterGroup
 
 _DECAYED_ONLY: dict[str, HpValue] = {"weight_decay": 0.0, "always_adapt": False}
-"""What acts on decayed parameters alone, with its value for the exempt ones. `always_adapt` because the published
-LAMB leaves its trust ratio out for parameters without weight decay."""
+"""What acts on decayed parameters alone, with its value for the exempt ones. `always_adapt` because LARS and LAMB
+leave their trust ratio out for exempt parameters, which take the steps of SGD and Adam at the same rate."""
 
 _NOTHING = object()
 
