@@ -45,8 +45,8 @@ def sgd(w: Array, g: Array, t: int, hp: Settings, state: State) -> Array:
 
 
 def projected(w: Array, g: Array, step: Array, hp: Settings) -> tuple[Array, float]:
-    """Heo et al. 2020, arXiv 2006.08217, eq. 9 to 12: per channel, else per layer, the part along a scale-invariant
-    weight is taken out. The second result is the factor of the weight decay."""
+    """Heo et al. 2020, arXiv 2006.08217, the projection: per channel, else per layer, the part along a
+    scale-invariant weight is taken out. The second result is the factor of the weight decay."""
     if w.ndim < 2:
         return step, 1.0
     for view in ((len(w), -1), (1, -1)):
@@ -61,7 +61,7 @@ def projected(w: Array, g: Array, step: Array, hp: Settings) -> tuple[Array, flo
 
 
 def sgdp(w: Array, g: Array, t: int, hp: Settings, state: State) -> Array:
-    """Heo et al. 2020, algorithm 1; decay divided by 1 - momentum, as in appendix D and the authors' code."""
+    """Heo et al. 2020, algorithm 1; decay divided by 1 - momentum, as in the authors' code."""
     state["p"] = hp["momentum"] * state.get("p", np.zeros_like(w)) + g
     step, ratio = projected(w, g, state["p"], hp)
     return w * (1 - hp["lr"] * hp["weight_decay"] * ratio / (1 - hp["momentum"])) - hp["lr"] * step
@@ -101,7 +101,7 @@ def adamax(w: Array, g: Array, t: int, hp: Settings, state: State) -> Array:
 
 
 def nadam(w: Array, g: Array, t: int, hp: Settings, state: State) -> Array:
-    """Dozat 2016, algorithm 8 of the report, with its schedule mu_t = beta1 (1 - 0.5 * 0.96^(t * decay))."""
+    """Dozat 2016, Nadam, with its schedule mu_t = beta1 (1 - 0.5 * 0.96^(t * decay))."""
     g = g + hp["weight_decay"] * w
     now, after = (hp["beta1"] * (1 - 0.5 * 0.96 ** (step * hp["momentum_decay"])) for step in (t, t + 1))
     product = state["product"] = state.get("product", np.ones(())) * now
@@ -167,7 +167,7 @@ def adabelief(w: Array, g: Array, t: int, hp: Settings, state: State) -> Array:
 
 
 def adabound(w: Array, g: Array, t: int, hp: Settings, state: State) -> Array:
-    """Luo et al. 2019, arXiv 1902.09843, algorithm 2 with Adam's bias correction, without the 1/sqrt(t) of line 7,
+    """Luo et al. 2019, arXiv 1902.09843, algorithm 2 with Adam's bias correction, without its 1/sqrt(t),
     with the bounds final_lr (1 - 1 / (gamma t + 1)) and final_lr (1 + 1 / (gamma t)), as in the authors' code."""
     decay = hp["weight_decay"] * w
     if not hp["weight_decouple"]:
@@ -227,7 +227,7 @@ def novograd(w: Array, g: Array, t: int, hp: Settings, state: State) -> Array:
 
 
 def adagrad(w: Array, g: Array, t: int, hp: Settings, state: State) -> Array:
-    """Duchi et al. 2011, section 1.1, with the diagonal of G."""
+    """Duchi et al. 2011, with the diagonal of G."""
     g = g + hp["weight_decay"] * w
     state["s"] = state.get("s", np.zeros_like(w)) + g**2
     return w - hp["lr"] * g / (np.sqrt(state["s"]) + hp["eps"])
@@ -243,7 +243,7 @@ def adadelta(w: Array, g: Array, t: int, hp: Settings, state: State) -> Array:
 
 
 def rmsprop(w: Array, g: Array, t: int, hp: Settings, state: State) -> Array:
-    """Tieleman and Hinton 2012, lecture 6.5, slide 29."""
+    """Tieleman and Hinton 2012, lecture 6.5."""
     g = g + hp["weight_decay"] * w
     return w - hp["lr"] * g / (np.sqrt(average(state, "v", g**2, hp["alpha"])) + hp["eps"])
 
