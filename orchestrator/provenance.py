@@ -9,7 +9,10 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-PACKAGES = ("torch", "torchvision", "timm", "ray", "optuna", "pyarrow", "numpy", "scipy", "scikit-learn")
+PACKAGES = (
+    *("torch", "torchvision", "timm", "pytorch-optimizer"),
+    *("ray", "optuna", "pyarrow", "numpy", "scipy", "scikit-learn"),
+)
 """Packages whose version can change a number."""
 
 

@@ -1,66 +1,28 @@
-"""The optimizers that can be swept: class, published defaults and ranges of every hyper-parameter.
+"""The optimizers that can be swept, a user's own ones, and the ranges a spec gives them.
 
-A name means the published algorithm. Classes are named by import path and given every argument by
-`trainers.optimizers`; the name factory of timm is never used, because it drops what an optimizer does not take.
-
-Defaults and ranges are those of `search_spaces.csv` in the tables of the paper (arXiv 2410.06373): the setting of
-the official CIFAR-100 configs where there is one, else the class default. Learning rates span 4 decades and weight
-decays 3 for every optimizer, so that equal steps on the unit cube are equal factors.
+A name means the published algorithm; what the paper's code computes in its place has the suffix `_released`. Classes
+are named by import path and given every argument by `trainers.optimizers`; the name factory of timm is never used,
+because it drops what an optimizer does not take.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from search_spaces.errors import UserError, unknown_name
-from search_spaces.spaces import Dimension, Scale, SearchSpace, dimension_from_spec
+from search_spaces.optimizer_info import HpValue as HpValue
+from search_spaces.optimizer_info import Hyperparameter as Hyperparameter
+from search_spaces.optimizer_info import OptimizerInfo as OptimizerInfo
+from search_spaces.published_optimizers import PUBLISHED
+from search_spaces.released_optimizers import RELEASED
+from search_spaces.spaces import Scale, dimension_from_spec
 
-HpValue = float | int | bool | str | None
-"""A hyper-parameter's value, as JSON can hold it."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Hyperparameter:
-    """One argument of an optimizer's class: its published default and, where it is searched, its range."""
-
-    name: str
-    default: HpValue
-    dimension: Dimension | None = None
-    optional_scale: Scale | None = None
-    """Scale of its range where a spec asks for one; None takes `Scale.LOG`."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OptimizerInfo:
-    """One optimizer, with everything its constructor is given.
-
-    `hyperparameters` named `beta1`, `beta2`, ... are passed together as the tuple `betas`; every other one is
-    passed by its own name. `learning rate` is `lr` and weight decay `weight_decay` for all of them.
-    """
-
-    name: str
-    category: str
-    """a: fixed rate and momentum; b: adaptive rate and momentum; c: other estimated rates; d: adaptive without
-    momentum (paper, Table A2); own: a user's class."""
-    class_path: str
-    """Import path, `package.module:Class`."""
-    hyperparameters: tuple[Hyperparameter, ...]
-    source: str = ""
-
-    @property
-    def space(self) -> SearchSpace:
-        """The dimensions that are searched, learning rate and weight decay first."""
-        return SearchSpace(dimensions=tuple(hp.dimension for hp in self.hyperparameters if hp.dimension is not None))
-
-    @property
-    def defaults(self) -> dict[str, HpValue]:
-        """The published default of every hyper-parameter."""
-        return {hp.name: hp.default for hp in self.hyperparameters}
+OPTIMIZERS = (*PUBLISHED, *RELEASED)
 
 
 def list_optimizers() -> tuple[OptimizerInfo, ...]:
-    """Every optimizer of the catalogue, by category."""
+    """Every optimizer of the catalogue: the published ones by category, then those of the paper's code."""
     return OPTIMIZERS
 
 
@@ -161,126 +123,3 @@ def check_hyperparameters(info: OptimizerInfo, hp: Mapping[str, HpValue]) -> Non
     missing = [name for name in known if name not in hp]
     if missing:
         raise UserError(f"{info.name} needs a value for {', '.join(missing)}; got only {', '.join(hp) or 'none'}")
-
-
-def _lr(default: float, low: float, high: float) -> Hyperparameter:
-    return Hyperparameter(name="lr", default=default, dimension=Dimension(name="lr", low=low, high=high))
-
-
-def _decay(default: float, low: float, high: float) -> Hyperparameter:
-    dimension = Dimension(name="weight_decay", low=low, high=high, scale=Scale.ZERO_OR_LOG)
-    return Hyperparameter(name="weight_decay", default=default, dimension=dimension)
-
-
-def _fixed(**values: HpValue) -> tuple[Hyperparameter, ...]:
-    momenta = {"momentum", "beta1", "beta2", "alpha"}
-    return tuple(
-        Hyperparameter(name=name, default=value, optional_scale=Scale.LOG1M if name in momenta else None)
-        for name, value in values.items()
-    )
-
-
-OPTIMIZERS: tuple[OptimizerInfo, ...] = (
-    OptimizerInfo(
-        name="sgd",
-        category="a",
-        class_path="torch.optim:SGD",
-        hyperparameters=(
-            _lr(0.1, 0.0003162, 3.162),
-            _decay(0.0001, 3.162e-06, 0.003162),
-            *_fixed(momentum=0.9, dampening=0.0, nesterov=False),
-        ),
-        source="SGD with heavy-ball momentum: the paper's SGD-M",
-    ),
-    OptimizerInfo(
-        name="lion",
-        category="a",
-        class_path="timm.optim:Lion",
-        hyperparameters=(
-            _lr(0.0001, 1e-06, 0.01),
-            _decay(0.0, 0.001, 1.0),
-            *_fixed(beta1=0.9, beta2=0.99, caution=False, corrected_weight_decay=False),
-        ),
-        source="Chen et al. 2023, arXiv 2302.06675",
-    ),
-    OptimizerInfo(
-        name="adam",
-        category="b",
-        class_path="torch.optim:Adam",
-        hyperparameters=(
-            _lr(0.001, 1e-05, 0.1),
-            _decay(0.0, 3.162e-06, 0.003162),
-            *_fixed(beta1=0.9, beta2=0.999, eps=1e-08, amsgrad=False, decoupled_weight_decay=False),
-        ),
-        source="Kingma and Ba 2014, arXiv 1412.6980",
-    ),
-    OptimizerInfo(
-        name="adamax",
-        category="b",
-        class_path="torch.optim:Adamax",
-        hyperparameters=(
-            _lr(0.002, 2e-05, 0.2),
-            _decay(0.0, 3.162e-06, 0.003162),
-            *_fixed(beta1=0.9, beta2=0.999, eps=1e-08),
-        ),
-        source="Kingma and Ba 2014, arXiv 1412.6980, section 7.1",
-    ),
-    OptimizerInfo(
-        name="nadam",
-        category="b",
-        class_path="torch.optim:NAdam",
-        hyperparameters=(
-            _lr(0.002, 2e-05, 0.2),
-            _decay(0.0, 3.162e-06, 0.003162),
-            *_fixed(beta1=0.9, beta2=0.999, eps=1e-08, momentum_decay=0.004, decoupled_weight_decay=False),
-        ),
-        source="Dozat 2016, Incorporating Nesterov momentum into Adam",
-    ),
-    OptimizerInfo(
-        name="adamw",
-        category="b",
-        class_path="torch.optim:AdamW",
-        hyperparameters=(
-            _lr(0.001, 1e-05, 0.1),
-            _decay(0.05, 0.001, 1.0),
-            *_fixed(beta1=0.9, beta2=0.999, eps=1e-08, amsgrad=False),
-        ),
-        source="Loshchilov and Hutter 2017, arXiv 1711.05101",
-    ),
-    OptimizerInfo(
-        name="lamb",
-        category="b",
-        class_path="timm.optim:Lamb",
-        hyperparameters=(
-            _lr(0.001, 1e-05, 0.1),
-            _decay(0.02, 0.001, 1.0),
-            *_fixed(beta1=0.9, beta2=0.999, eps=1e-06, max_grad_norm=1.0, bias_correction=True),
-            # Without always_adapt a weight decay of 0 switches the trust ratio off: LAMB would become Adam.
-            *_fixed(grad_averaging=True, trust_clip=False, always_adapt=True),
-            *_fixed(decoupled_decay=False, caution=False, corrected_weight_decay=False),
-        ),
-        source="You et al. 2019, arXiv 1904.00962",
-    ),
-    OptimizerInfo(
-        name="adagrad",
-        category="d",
-        class_path="torch.optim:Adagrad",
-        hyperparameters=(
-            _lr(0.01, 1e-05, 0.1),
-            _decay(0.0, 3.162e-06, 0.003162),
-            *_fixed(eps=1e-10, initial_accumulator_value=0.0, lr_decay=0.0),
-        ),
-        source="Duchi et al. 2011, Adaptive subgradient methods",
-    ),
-    OptimizerInfo(
-        name="rmsprop",
-        category="d",
-        class_path="torch.optim:RMSprop",
-        hyperparameters=(
-            _lr(0.01, 1e-05, 0.1),
-            _decay(0.0, 3.162e-06, 0.003162),
-            *_fixed(alpha=0.99, eps=1e-08, momentum=0.0, centered=False),
-        ),
-        source="Tieleman and Hinton 2012, lecture 6.5, without momentum",
-    ),
-)

@@ -353,7 +353,7 @@ def test_paths_of_no_table_and_a_query_of_nothing_are_refused(
     assert sentence in answer.err
 
 
-HEAVY = ("ray", "torch", "timm", "scipy", "optuna", "pandas", "fastparquet", "sklearn", "altair")
+HEAVY = ("ray", "torch", "timm", "pytorch_optimizer", "scipy", "optuna", "pandas", "fastparquet", "sklearn", "altair")
 
 
 @pytest.mark.parametrize("arguments", [["status"], ["query", "SELECT count(*) FROM trials"]])

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import nn
@@ -18,8 +18,10 @@ from trainers.imports import load_callable
 from trainers.trainer import ParameterGroup
 
 _DECAYED_ONLY: dict[str, HpValue] = {"weight_decay": 0.0, "always_adapt": False}
-"""What acts on decayed parameters alone, with its value for the exempt ones. `always_adapt` because the published
-LAMB leaves its trust ratio out for parameters without weight decay."""
+"""What acts on decayed parameters alone, with its value for the exempt ones. `always_adapt` because LARS and LAMB
+leave their trust ratio out for exempt parameters, which take the steps of SGD and Adam at the same rate."""
+
+_NOTHING = object()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,10 +127,21 @@ def _check_held(
         for name, value in {**arguments, **asked}.items():
             if name in ("name", "params"):
                 continue
-            if name not in held:
+            found = _held(optimizer, held, name)
+            if found is _NOTHING:
                 raise UserError(f"hyper-parameter {name} of {info.name} did not act: {info.class_path} drops it")
-            if not _equal(held[name], value):
-                raise UserError(f"{info.class_path} holds {name} = {held[name]!r} where {value!r} was asked for")
+            if not _equal(found, value):
+                raise UserError(f"{info.class_path} holds {name} = {found!r} where {value!r} was asked for")
+
+
+def _held(optimizer: Optimizer, group: Mapping[str, Any], name: str) -> object:
+    """An argument's value in a group, or on the optimizer where its class keeps it there for all groups."""
+    if name in group:
+        return group[name]
+    if name == "betas":
+        # timm's Adafactor takes betas and keeps beta1.
+        return tuple(group[key] for key in sorted(group) if _is_beta(key)) or _NOTHING
+    return getattr(optimizer, name, _NOTHING)
 
 
 def _equal(held: object, asked: object) -> bool:
@@ -139,8 +152,10 @@ def _equal(held: object, asked: object) -> bool:
 
 def _held_values(hp: Mapping[str, HpValue], optimizer: Optimizer) -> dict[str, HpValue]:
     group = optimizer.param_groups[0]
-    betas: Iterator[float] = iter(group.get("betas", ()))
-    by_name = {name: next(betas) if _is_beta(name) else group[name] for name in sorted(hp)}
+    betas = iter(cast("tuple[float | None, ...]", _held(optimizer, group, "betas")) if any(map(_is_beta, hp)) else ())
+    by_name = {
+        name: next(betas) if _is_beta(name) else cast("HpValue", _held(optimizer, group, name)) for name in sorted(hp)
+    }
     return {name: by_name[name] for name in hp}
 
 

@@ -39,8 +39,20 @@ def weight_bytes(backbone: BackboneInfo, data: DataConfig) -> int:
 
 
 def state_share(optimizer: OptimizerInfo) -> float:
-    """Bytes that an optimizer keeps per byte of weights, measured on one matrix."""
-    probe = nn.Linear(_PROBE_SIDE, _PROBE_SIDE, bias=False)
+    """Bytes that an optimizer keeps per byte of weights, the most of a matrix, a convolution and a pointwise one.
+
+    They differ where the state is factored: Adafactor over the kernel keeps two values per weight of a pointwise
+    convolution and a thirtieth of one per weight of this matrix.
+    """
+    probes = (
+        nn.Linear(_PROBE_SIDE, _PROBE_SIDE, bias=False),
+        nn.Conv2d(_PROBE_SIDE, _PROBE_SIDE, 3, bias=False),
+        nn.Conv2d(_PROBE_SIDE, _PROBE_SIDE, 1, bias=False),
+    )
+    return max(_measured_share(optimizer, probe) for probe in probes)
+
+
+def _measured_share(optimizer: OptimizerInfo, probe: nn.Linear | nn.Conv2d) -> float:
     built = build_optimizer(optimizer, optimizer.defaults, probe, DecayExemption.NONE).optimizer
     probe.weight.grad = torch.zeros_like(probe.weight)
     built.step()
