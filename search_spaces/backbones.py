@@ -136,6 +136,15 @@ BACKBONES: tuple[BackboneInfo, ...] = (
         input_size=224,
         source="MogaNet-S for 32 px: both 3x3 convolutions of the stem have stride 1; 32, 16, 8, 4 px",
     ),
+    BackboneInfo(
+        name="unireplknet_tiny",
+        family="modern",
+        builder="trainers.networks.unireplknet:UniRepLKNet",
+        parameters=31_693_420,
+        macs=5_003_516_800,
+        input_size=224,
+        source="UniRepLKNet-T as trained (re-parameterised 31.0 M parameters), arXiv 2311.15599",
+    ),
 )
 
 

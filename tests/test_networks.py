@@ -14,6 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from search_spaces.backbones import get_backbone
 from trainers.backbones import build_backbone
 from trainers.networks.moganet import MogaNet
+from trainers.networks.unireplknet import BRANCHES, DilatedReparam, UniRepLKNet
 from trainers.process import reset_process_state
 
 
@@ -34,6 +35,7 @@ FORMS = {
     "moganet_small_cifar": Form(
         build=partial(MogaNet, stem_stride=1), size=32, stem=(64, 32), end=(512, 4), millions=(25.336, 24.874)
     ),
+    "unireplknet_tiny": Form(build=UniRepLKNet, size=224, stem=(80, 56), end=(640, 7), millions=(31.693, 31.117)),
 }
 each_form = pytest.mark.parametrize("name", FORMS)
 
@@ -42,7 +44,11 @@ def tiny_moganet() -> nn.Module:
     return MogaNet(widths=(8, 16, 24, 32), depths=(1, 1, 2, 1), mlp_ratios=(2, 2, 2, 2), num_classes=4)
 
 
-TINY = {"moganet": tiny_moganet}
+def tiny_unireplknet() -> UniRepLKNet:
+    return UniRepLKNet(widths=(8, 16, 24, 32), kernels=((3,), (13,), (13, 3), (7,)), num_classes=4)
+
+
+TINY = {"moganet": tiny_moganet, "unireplknet": tiny_unireplknet}
 each_tiny = pytest.mark.parametrize("build", TINY.values(), ids=TINY.keys())
 
 
@@ -156,7 +162,7 @@ def test_weights_move_to_another_copy(build: Callable[[], nn.Module]) -> None:
     assert torch.equal(first(images), second(images))
 
 
-@pytest.mark.parametrize("build", [MogaNet], ids=["moganet"])
+@pytest.mark.parametrize("build", [MogaNet, UniRepLKNet], ids=["moganet", "unireplknet"])
 def test_paths_are_dropped_more_often_towards_the_end(build: Callable[..., nn.Module]) -> None:
     with torch.device("meta"):
         network = build(drop_path_rate=0.3)
@@ -169,3 +175,41 @@ def test_the_catalogue_builds_the_form_for_32_px() -> None:
     network = build_backbone(get_backbone("moganet_small_cifar"), classes=100, channels=3, image_size=32)
     assert count(network) / 1e6 == pytest.approx(24.874, abs=6e-4)
     assert network.stem(torch.zeros(1, 3, 32, 32)).shape == (1, 64, 32, 32)
+
+
+def unlike_at_first(network: nn.Module) -> nn.Module:
+    """Moves what starts at zero, one or nearly so: scales, shifts and the statistics of norms."""
+    for module in network.modules():
+        for tensor in module.parameters(recurse=False):
+            nn.init.normal_(tensor, std=0.5)
+        if isinstance(module, nn.BatchNorm2d):
+            nn.init.normal_(module.running_mean)
+            nn.init.uniform_(module.running_var, 0.5, 2.0)
+    return network.eval()
+
+
+@pytest.mark.parametrize("kernel", BRANCHES)
+def test_branches_merge_into_one_kernel(kernel: int) -> None:
+    block = unlike_at_first(DilatedReparam(6, kernel))
+    images = torch.randn(2, 6, 20, 20)
+    assert block.merged().kernel_size == (kernel, kernel)
+    torch.testing.assert_close(block.merged()(images), block(images), rtol=1e-4, atol=1e-4)
+
+
+def test_a_reparameterised_network_gives_the_same() -> None:
+    network = unlike_at_first(tiny_unireplknet())
+    images, _ = noise(4, size=64)
+    before = network(images)
+    network.reparameterise()
+    torch.testing.assert_close(network(images), before, rtol=1e-4, atol=1e-4)
+    assert not any(isinstance(module, nn.BatchNorm2d) for module in network.modules())
+    state = network.state_dict()
+    network.reparameterise()
+    assert network.state_dict().keys() == state.keys(), "a second time changes nothing"
+
+
+def test_a_reparameterised_network_has_the_published_size() -> None:
+    with torch.device("meta"):
+        network = UniRepLKNet()
+        network.reparameterise()
+    assert count(network) / 1e6 == pytest.approx(31.038, abs=6e-4)

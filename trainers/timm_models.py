@@ -42,6 +42,8 @@ timm = _import_timm()
 from timm.layers.drop import DropPath as DropPath  # noqa: E402  after the work-around
 from timm.layers.drop import calculate_drop_path_rates  # noqa: E402  after the work-around
 from timm.layers.layer_scale import LayerScale2d as LayerScale2d  # noqa: E402  after the work-around
+from timm.layers.norm import LayerNorm2d as LayerNorm2d  # noqa: E402  after the work-around
+from timm.layers.squeeze_excite import SEModule as SEModule  # noqa: E402  after the work-around
 from timm.layers.weight_init import trunc_normal_ as trunc_normal_  # noqa: E402  after the work-around
 from timm.models.byobnet import ByoBlockCfg, ByobNet, ByoModelCfg  # noqa: E402  after the work-around
 from timm.models.resnet import BasicBlock, ResNet  # noqa: E402  after the work-around
