@@ -145,6 +145,16 @@ BACKBONES: tuple[BackboneInfo, ...] = (
         input_size=224,
         source="UniRepLKNet-T as trained (re-parameterised 31.0 M parameters), arXiv 2311.15599",
     ),
+    BackboneInfo(
+        name="transnext_tiny",
+        family="modern",
+        builder="trainers.networks.transnext:TransNeXt",
+        takes_image_size=True,
+        parameters=28_258_960,
+        macs=5_711_069_568,
+        input_size=224,
+        source="TransNeXt-Tiny, arXiv 2311.17132",
+    ),
 )
 
 

@@ -12,8 +12,10 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from search_spaces.backbones import get_backbone
+from search_spaces.errors import UserError
 from trainers.backbones import build_backbone
 from trainers.networks.moganet import MogaNet
+from trainers.networks.transnext import PositionBias, TransNeXt
 from trainers.networks.unireplknet import BRANCHES, DilatedReparam, UniRepLKNet
 from trainers.process import reset_process_state
 
@@ -36,19 +38,31 @@ FORMS = {
         build=partial(MogaNet, stem_stride=1), size=32, stem=(64, 32), end=(512, 4), millions=(25.336, 24.874)
     ),
     "unireplknet_tiny": Form(build=UniRepLKNet, size=224, stem=(80, 56), end=(640, 7), millions=(31.693, 31.117)),
+    "transnext_tiny": Form(build=TransNeXt, size=224, stem=(72, 56), end=(576, 7), millions=(28.259, 27.740)),
 }
 each_form = pytest.mark.parametrize("name", FORMS)
 
 
-def tiny_moganet() -> nn.Module:
+def tiny_moganet(size: int = 32) -> nn.Module:
     return MogaNet(widths=(8, 16, 24, 32), depths=(1, 1, 2, 1), mlp_ratios=(2, 2, 2, 2), num_classes=4)
 
 
-def tiny_unireplknet() -> UniRepLKNet:
+def tiny_unireplknet(size: int = 32) -> UniRepLKNet:
     return UniRepLKNet(widths=(8, 16, 24, 32), kernels=((3,), (13,), (13, 3), (7,)), num_classes=4)
 
 
-TINY = {"moganet": tiny_moganet, "unireplknet": tiny_unireplknet}
+def tiny_transnext(size: int = 32) -> nn.Module:
+    return TransNeXt(
+        widths=(8, 16, 24, 32),
+        depths=(1, 1, 2, 1),
+        heads=(1, 2, 3, 4),
+        mlp_ratios=(3, 3, 3, 3),
+        img_size=size,
+        num_classes=4,
+    )
+
+
+TINY = {"moganet": tiny_moganet, "unireplknet": tiny_unireplknet, "transnext": tiny_transnext}
 each_tiny = pytest.mark.parametrize("build", TINY.values(), ids=TINY.keys())
 
 
@@ -118,9 +132,9 @@ def noise(images: int, size: int = 32) -> tuple[Tensor, Tensor]:
 
 
 @each_tiny
-def test_every_parameter_gets_a_gradient(build: Callable[[], nn.Module]) -> None:
+def test_every_parameter_gets_a_gradient(build: Callable[..., nn.Module]) -> None:
     """After one update: scales that start at zero hide what is behind them."""
-    network = build()
+    network = build(size=64)
     optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
     # A last map of one pixel would not differ from its mean.
     images, labels = noise(8, size=64)
@@ -138,7 +152,7 @@ def gradient(parameter: nn.Parameter) -> Tensor:
 
 
 @each_tiny
-def test_noise_is_learned_by_heart(build: Callable[[], nn.Module]) -> None:
+def test_noise_is_learned_by_heart(build: Callable[..., nn.Module]) -> None:
     network = build()
     optimizer = torch.optim.AdamW(network.parameters(), lr=5e-3, weight_decay=0.0)
     images, labels = noise(64)
@@ -153,7 +167,7 @@ def test_noise_is_learned_by_heart(build: Callable[[], nn.Module]) -> None:
 
 
 @each_tiny
-def test_weights_move_to_another_copy(build: Callable[[], nn.Module]) -> None:
+def test_weights_move_to_another_copy(build: Callable[..., nn.Module]) -> None:
     first, second = build(), build()
     images, _ = noise(4)
     first(images)  # moves the statistics of the norms
@@ -162,7 +176,7 @@ def test_weights_move_to_another_copy(build: Callable[[], nn.Module]) -> None:
     assert torch.equal(first(images), second(images))
 
 
-@pytest.mark.parametrize("build", [MogaNet, UniRepLKNet], ids=["moganet", "unireplknet"])
+@pytest.mark.parametrize("build", [MogaNet, UniRepLKNet, TransNeXt], ids=TINY.keys())
 def test_paths_are_dropped_more_often_towards_the_end(build: Callable[..., nn.Module]) -> None:
     with torch.device("meta"):
         network = build(drop_path_rate=0.3)
@@ -213,3 +227,34 @@ def test_a_reparameterised_network_has_the_published_size() -> None:
         network = UniRepLKNet()
         network.reparameterise()
     assert count(network) / 1e6 == pytest.approx(31.038, abs=6e-4)
+
+
+def test_positions_are_distances_to_the_middle_of_pooled_pixels() -> None:
+    side, ratio = 8, 4
+    position = PositionBias(2, side, ratio)
+    queries = torch.arange(side).float()
+    keys = nn.functional.avg_pool1d(queries[None], ratio)[0]
+    queries = torch.cartesian_prod(queries, queries)
+    keys = torch.cartesian_prod(keys, keys)
+    distances = (queries[:, None] - keys[None]) * 8 / (side - 1)
+    expected = distances.sign() * (distances.abs() + 1).log2() / 3
+    torch.testing.assert_close(position.distances[position.index], expected)
+    assert position().shape == (2, side**2, (side // ratio) ** 2)
+
+
+def test_weight_decay_leaves_positions_alone() -> None:
+    network = tiny_transnext()
+    exempt = network.no_weight_decay()
+    assert exempt < {name for name, _ in network.named_parameters()}
+    first = "stages.0.blocks.0.attention.1."
+    assert {name.removeprefix(first) for name in exempt if name.startswith(first)} == {
+        "local_bias",
+        "query_scale.embedding",
+        "query_scale.temperature",
+        *(f"position.mlp.{layer}.{kind}" for layer in (0, 2) for kind in ("weight", "bias")),
+    }
+
+
+def test_images_that_cannot_be_halved_often_enough_are_refused() -> None:
+    with pytest.raises(UserError, match="multiple of 32 px; got 48 px"):
+        build_backbone(get_backbone("transnext_tiny"), classes=10, channels=3, image_size=48)
