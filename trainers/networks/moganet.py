@@ -42,7 +42,8 @@ class GatedAggregation(nn.Module):
     """The spatial half of a block: contexts of several reaches, gated by a 1x1 convolution (Moga).
 
     It adds its own input, so the block has a second, scaled skip inside its residual branch. The gate and the
-    context each pass SiLU once. (The authors' option to compute them in float32 applies it twice by mistake.)
+    context each pass SiLU once, as in the paper. The authors' configuration for CIFAR-100 sets `attn_force_fp32`,
+    with which their code applies it twice; this is not done here.
     """
 
     def __init__(self, width: int) -> None:
