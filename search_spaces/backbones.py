@@ -116,6 +116,45 @@ BACKBONES: tuple[BackboneInfo, ...] = (
         )
         for letter in "abcd"
     ),
+    # Written here from their papers; no library has them.
+    BackboneInfo(
+        name="moganet_small",
+        family="modern",
+        builder="trainers.networks.moganet:MogaNet",
+        parameters=25_335_675,
+        macs=4_931_320_064,
+        input_size=224,
+        source="MogaNet-S, arXiv 2211.03295",
+    ),
+    BackboneInfo(
+        name="moganet_small_cifar",
+        family="cifar",
+        builder="trainers.networks.moganet:MogaNet",
+        arguments={"stem_stride": 1},
+        parameters=25_335_675,
+        macs=4_931_320_064,
+        input_size=224,
+        source="MogaNet-S for 32 px: both 3x3 convolutions of the stem have stride 1; 32, 16, 8, 4 px",
+    ),
+    BackboneInfo(
+        name="unireplknet_tiny",
+        family="modern",
+        builder="trainers.networks.unireplknet:UniRepLKNet",
+        parameters=31_693_420,
+        macs=5_003_516_800,
+        input_size=224,
+        source="UniRepLKNet-T as trained (re-parameterised 31.0 M parameters), arXiv 2311.15599",
+    ),
+    BackboneInfo(
+        name="transnext_tiny",
+        family="modern",
+        builder="trainers.networks.transnext:TransNeXt",
+        takes_image_size=True,
+        parameters=28_258_960,
+        macs=5_711_069_568,
+        input_size=224,
+        source="TransNeXt-Tiny, arXiv 2311.17132",
+    ),
 )
 
 

@@ -39,6 +39,12 @@ def _import_timm() -> ModuleType:
 
 timm = _import_timm()
 
+from timm.layers.drop import DropPath as DropPath  # noqa: E402  after the work-around
+from timm.layers.drop import calculate_drop_path_rates  # noqa: E402  after the work-around
+from timm.layers.layer_scale import LayerScale2d as LayerScale2d  # noqa: E402  after the work-around
+from timm.layers.norm import LayerNorm2d as LayerNorm2d  # noqa: E402  after the work-around
+from timm.layers.squeeze_excite import SEModule as SEModule  # noqa: E402  after the work-around
+from timm.layers.weight_init import trunc_normal_ as trunc_normal_  # noqa: E402  after the work-around
 from timm.models.byobnet import ByoBlockCfg, ByobNet, ByoModelCfg  # noqa: E402  after the work-around
 from timm.models.resnet import BasicBlock, ResNet  # noqa: E402  after the work-around
 
@@ -75,6 +81,11 @@ def repvgg(
     config = ByoModelCfg(blocks=blocks, stem_type="rep", stem_chs=channels[0])
     network: nn.Module = ByobNet(config, num_classes=num_classes, in_chans=in_chans)
     return network
+
+
+def drop_path_rates(last: float, depths: tuple[int, ...]) -> list[list[float]]:
+    """Probability of dropping each block's branches, by stage: linear from 0 to `last` over all blocks."""
+    return calculate_drop_path_rates(last, list(depths), stagewise=True)  # type: ignore[return-value]  # one union
 
 
 def create_model(*, model_name: str, num_classes: int, in_chans: int, img_size: int | None = None) -> nn.Module:
