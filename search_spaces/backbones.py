@@ -2,39 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-
-from search_spaces.errors import unknown_name
-
-ArgumentValue = float | int | bool | str | tuple[int, ...] | tuple[str, ...] | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BackboneInfo:
-    """One network: where its class is and what it is built with.
-
-    The builder gets `arguments` and, beside them, `num_classes`, and `in_chans` and `img_size` where
-    `takes_channels` and `takes_image_size` say so.
-    """
-
-    name: str
-    family: str
-    builder: str
-    """Import path, `package.module:callable`."""
-    arguments: Mapping[str, ArgumentValue] = field(default_factory=dict)
-    takes_channels: bool = True
-    takes_image_size: bool = False
-    image_sizes: tuple[int, ...] = ()
-    """Square input sizes it accepts, in pixels; empty accepts any."""
-    parameters: int | None = None
-    """Parameters in its 1000-class ImageNet form, or None where it has no such form."""
-    macs: int | None = None
-    """Multiply-accumulates of one forward pass in that form."""
-    input_size: int | None = None
-    """Pixels of that form."""
-    source: str = ""
-
+from search_spaces.backbone_info import BackboneInfo as BackboneInfo
+from search_spaces.errors import UserError, unknown_name
+from search_spaces.paper_backbones import CIFAR_FORMS, PAPER_BACKBONES
 
 BACKBONES: tuple[BackboneInfo, ...] = (
     BackboneInfo(
@@ -107,6 +77,7 @@ BACKBONES: tuple[BackboneInfo, ...] = (
         input_size=224,
         source="own form of timm convnext_atto for 32 px: 2x2 stem of stride 2; 16, 8, 4, 2 px",
     ),
+    *PAPER_BACKBONES,
     *(
         BackboneInfo(
             name=f"synthetic_{letter}",
@@ -139,3 +110,21 @@ def get_backbone(name: str) -> BackboneInfo:
         if info.name == name:
             return info
     raise unknown_name("backbone", name, (info.name for info in BACKBONES))
+
+
+def form_for(info: BackboneInfo, image_size: int) -> BackboneInfo:
+    """The form of a backbone for images of that size: itself, or the one of the same name that takes them.
+
+    Args:
+        info: The backbone, in any of its forms.
+        image_size: Side of the images in pixels.
+
+    Raises:
+        UserError: No form of it takes images of that size.
+    """
+    forms = [info, *(form for form in (*BACKBONES, *CIFAR_FORMS) if form.name == info.name)]
+    for form in forms:
+        if not form.image_sizes or image_size in form.image_sizes:
+            return form
+    accepted = ", ".join(map(str, sorted({size for form in forms for size in form.image_sizes})))
+    raise UserError(f"backbone {info.name} takes images of {accepted} px; got {image_size} px; set data.image_size")

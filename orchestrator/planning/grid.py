@@ -8,7 +8,7 @@ from dataclasses import replace
 from orchestrator.errors import SpecError
 from orchestrator.planning.plan import Cell, Plan, cell_key, check_dimensions
 from orchestrator.planning.spec import OptimizerSection, RangeTable, Spec
-from search_spaces.backbones import BackboneInfo, backbone_families, list_backbones
+from search_spaces.backbones import BackboneInfo, backbone_families, form_for, list_backbones
 from search_spaces.datasets import get_dataset
 from search_spaces.errors import UserError
 from search_spaces.optimizers import OptimizerInfo, custom_optimizer, get_optimizer, with_ranges
@@ -101,7 +101,7 @@ def _backbone(spec: Spec, name: str) -> BackboneInfo:
     if is_planted != (spec.data.name == "synthetic") and info.family != "own":
         kind = "synthetic, which has no images" if is_planted else "made for images"
         raise SpecError(f"backbone {name} is {kind}; data.name = {spec.data.name!r} does not fit it")
-    return info
+    return form_for(info, spec.data.image_size or get_dataset(spec.data.name).image_size)
 
 
 def _optimizer(spec: Spec, name: str) -> OptimizerInfo:
