@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from search_spaces.backbone_info import BackboneInfo as BackboneInfo
 from search_spaces.errors import UserError, unknown_name
-from search_spaces.paper_backbones import CIFAR_FORMS, PAPER_BACKBONES
+from search_spaces.paper_backbones import CIFAR_FORMS, PAPER20, PAPER_BACKBONES, SHORT_NAMES
 
 BACKBONES: tuple[BackboneInfo, ...] = (
     BackboneInfo(
@@ -89,6 +91,9 @@ BACKBONES: tuple[BackboneInfo, ...] = (
     ),
 )
 
+BACKBONE_LISTS: Mapping[str, tuple[str, ...]] = {"paper20": PAPER20}
+"""Names that stand for backbones of several families in a grid."""
+
 
 def list_backbones() -> tuple[BackboneInfo, ...]:
     """Every backbone of the catalogue; names of timm and a user's own functions are accepted beside them."""
@@ -98,6 +103,29 @@ def list_backbones() -> tuple[BackboneInfo, ...]:
 def backbone_families() -> tuple[str, ...]:
     """Names that stand for all their members in a grid."""
     return tuple(dict.fromkeys(info.family for info in BACKBONES))
+
+
+def full_name(name: str) -> str:
+    """The catalogue's name for what the paper's tables call it; any other name as it is."""
+    return SHORT_NAMES.get(name, name)
+
+
+def expand_backbones(name: str) -> tuple[str, ...]:
+    """The backbones that a word of a grid stands for: the members of a family or a list, else the one it names.
+
+    Raises:
+        UserError: The catalogue lacks members of the list.
+    """
+    members = tuple(info.name for info in BACKBONES if name in (info.family, info.name))
+    listed = BACKBONE_LISTS.get(name, ())
+    known = [info.name for info in BACKBONES]
+    if missing := [member for member in listed if member not in known]:
+        families = ", ".join(dict.fromkeys(info.family for info in BACKBONES if info.name in listed))
+        raise UserError(
+            f"{name} is not complete in this version: {', '.join(missing)} are missing; "
+            f"name the families {families} or single backbones"
+        )
+    return listed or members or (full_name(name),)
 
 
 def get_backbone(name: str) -> BackboneInfo:

@@ -6,6 +6,7 @@ A network that the paper trains at 32 px has two records of one name: `PAPER_BAC
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from search_spaces.backbone_info import ArgumentValue, BackboneInfo
@@ -289,3 +290,31 @@ CIFAR_FORMS: tuple[BackboneInfo, ...] = (
     ),
 )
 """Second forms of networks of the catalogue: the ones that the paper trains at 32 px."""
+
+SHORT_NAMES: Mapping[str, str] = {
+    "AlexNet": "alexnet",
+    "VGG-13": "vgg13_bn",
+    "R-50": "resnet50",
+    "R-101": "resnet101",
+    "DN-121": "densenet121",
+    "MobV2": "mobilenetv2",
+    "Eff-B0": "efficientnet_b0",
+    "RVGG-A1": "repvgg_a1",
+    "DeiT-S": "deit_small",
+    "MLP-S": "mixer_s16",
+    "Swin-T": "swin_tiny",
+    "CNX-T": "convnext_tiny",
+    "CNXV2-T": "convnextv2_tiny",
+    "Moga-S": "moganet_small",
+    "URLK-T": "unireplknet_tiny",
+    "TNX-T": "transnext_tiny",
+    "IF-12": "identityformer_s12",
+    "PFV2-12": "poolformerv2_s12",
+    "CF-12": "convformer_s12",
+    "AF-12": "attentionformer_s12",
+    "CAF-12": "caformer_s12",
+}
+"""What the paper's tables call them."""
+
+PAPER20: tuple[str, ...] = tuple(name for name in SHORT_NAMES.values() if name != "resnet101")
+"""The rows of its Table 1; ResNet-101 is only in its figures."""

@@ -12,10 +12,14 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from search_spaces.backbones import BackboneInfo, form_for, get_backbone
+from orchestrator.errors import SpecError
+from orchestrator.planning.plan import Plan, default_trials
+from search_spaces.backbones import BACKBONES, BackboneInfo, form_for, get_backbone
 from search_spaces.errors import UserError
-from search_spaces.paper_backbones import CIFAR_FORMS, PAPER_BACKBONES
+from search_spaces.paper_backbones import CIFAR_FORMS, PAPER20, PAPER_BACKBONES, SHORT_NAMES
+from tests.planned_sweeps import small_plan
 from trainers.backbones import build_backbone
+from trainers.config import TrialConfig
 from trainers.paper_networks import cifar_convnext, cifar_densenet, cifar_resnet, metaformer
 from trainers.process import reset_process_state
 from trainers.timm_models import timm
@@ -232,3 +236,49 @@ def test_repvgg_gives_the_same_with_its_branches_joined() -> None:
         joined = timm.utils.reparameterize_model(network)
         assert torch.allclose(before, joined(images), atol=1e-4 * before.abs().max().item())
     assert count(joined) < count(network)
+
+
+def plan_on_cifar(*backbones: str, image_size: int | None = None, exclude: tuple[list[str], ...] = ()) -> Plan:
+    return small_plan(
+        data={"name": "cifar100", "path": "/data", **({"image_size": image_size} if image_size else {})},
+        grid={"backbones": list(backbones), "exclude": list(exclude)},
+    )
+
+
+@pytest.mark.parametrize(
+    ("image_size", "builder"),
+    [(None, "trainers.paper_networks:cifar_resnet"), (224, "trainers.timm_models:create_model")],
+)
+def test_the_form_follows_from_the_images_and_is_recorded(image_size: int | None, builder: str) -> None:
+    plan = plan_on_cifar("resnet50", image_size=image_size)
+    config = plan.config_of(default_trials(plan, plan.cells[0])[0])
+    assert TrialConfig.from_json(config.to_json()).backbone.builder == builder
+
+
+def test_a_plan_refuses_a_size_that_no_form_takes() -> None:
+    with pytest.raises(SpecError, match=r"resnet50 takes images of 32, 160, .* px; got 64 px; set data.image_size"):
+        plan_on_cifar("resnet50", image_size=64)
+
+
+def test_families_and_short_names_can_be_written_in_a_grid() -> None:
+    plan = plan_on_cifar("primary", "R-50", image_size=224, exclude=(["R-50", "adamw"],))
+    assert list(plan.backbones) == ["alexnet", "vgg13_bn", "resnet50"]
+    assert [
+        cell.key for cell in plan.cells if cell.backbone.name == "resnet50" and cell.optimizer.name == "adamw"
+    ] == []
+    with pytest.raises(SpecError, match="names 'resnet50' twice"):
+        plan_on_cifar("R-50", "classical", image_size=224)
+
+
+def test_the_twenty_are_given_all_or_not_at_all() -> None:
+    assert len(PAPER20) == 20
+    known = [info.name for info in BACKBONES]
+    missing = [name for name in PAPER20 if name not in known]
+    assert set(NAMES) <= set(SHORT_NAMES.values())
+    if missing:
+        with pytest.raises(
+            SpecError, match=f"paper20 is not complete in this version: {', '.join(missing)} are missing"
+        ):
+            plan_on_cifar("paper20", image_size=224)
+    else:
+        assert list(plan_on_cifar("paper20", image_size=224).backbones) == list(PAPER20)
