@@ -124,7 +124,7 @@ PAPER_BACKBONES: tuple[BackboneInfo, ...] = (
         parameters=18_528_264,
         macs=3_776_958_464,
         input_size=224,
-        source="timm mixer_s16_224; weights drawn as timm does",
+        source="timm mixer_s16_224; weights drawn as timm does (classifier from 0)",
     ),
     BackboneInfo(
         name="swin_tiny",
