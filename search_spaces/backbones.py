@@ -3,38 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
-from search_spaces.errors import unknown_name
-
-ArgumentValue = float | int | bool | str | tuple[int, ...] | tuple[str, ...] | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BackboneInfo:
-    """One network: where its class is and what it is built with.
-
-    The builder gets `arguments` and, beside them, `num_classes`, and `in_chans` and `img_size` where
-    `takes_channels` and `takes_image_size` say so.
-    """
-
-    name: str
-    family: str
-    builder: str
-    """Import path, `package.module:callable`."""
-    arguments: Mapping[str, ArgumentValue] = field(default_factory=dict)
-    takes_channels: bool = True
-    takes_image_size: bool = False
-    image_sizes: tuple[int, ...] = ()
-    """Square input sizes it accepts, in pixels; empty accepts any."""
-    parameters: int | None = None
-    """Parameters in its 1000-class ImageNet form, or None where it has no such form."""
-    macs: int | None = None
-    """Multiply-accumulates of one forward pass in that form."""
-    input_size: int | None = None
-    """Pixels of that form."""
-    source: str = ""
-
+from search_spaces.backbone_info import BackboneInfo as BackboneInfo
+from search_spaces.errors import UserError, unknown_name
+from search_spaces.paper_backbones import CIFAR_FORMS, PAPER20, PAPER_BACKBONES, SHORT_NAMES
 
 BACKBONES: tuple[BackboneInfo, ...] = (
     BackboneInfo(
@@ -107,6 +79,7 @@ BACKBONES: tuple[BackboneInfo, ...] = (
         input_size=224,
         source="own form of timm convnext_atto for 32 px: 2x2 stem of stride 2; 16, 8, 4, 2 px",
     ),
+    *PAPER_BACKBONES,
     *(
         BackboneInfo(
             name=f"synthetic_{letter}",
@@ -116,46 +89,10 @@ BACKBONES: tuple[BackboneInfo, ...] = (
         )
         for letter in "abcd"
     ),
-    # Written here from their papers; no library has them.
-    BackboneInfo(
-        name="moganet_small",
-        family="modern",
-        builder="trainers.networks.moganet:MogaNet",
-        parameters=25_335_675,
-        macs=4_931_320_064,
-        input_size=224,
-        source="MogaNet-S, arXiv 2211.03295",
-    ),
-    BackboneInfo(
-        name="moganet_small_cifar",
-        family="cifar",
-        builder="trainers.networks.moganet:MogaNet",
-        arguments={"stem_stride": 1},
-        parameters=25_335_675,
-        macs=4_931_320_064,
-        input_size=224,
-        source="MogaNet-S for 32 px: both 3x3 convolutions of the stem have stride 1; 32, 16, 8, 4 px",
-    ),
-    BackboneInfo(
-        name="unireplknet_tiny",
-        family="modern",
-        builder="trainers.networks.unireplknet:UniRepLKNet",
-        parameters=31_693_420,
-        macs=5_003_516_800,
-        input_size=224,
-        source="UniRepLKNet-T as trained (re-parameterised 31.0 M parameters), arXiv 2311.15599",
-    ),
-    BackboneInfo(
-        name="transnext_tiny",
-        family="modern",
-        builder="trainers.networks.transnext:TransNeXt",
-        takes_image_size=True,
-        parameters=28_258_960,
-        macs=5_711_069_568,
-        input_size=224,
-        source="TransNeXt-Tiny, arXiv 2311.17132",
-    ),
 )
+
+BACKBONE_LISTS: Mapping[str, tuple[str, ...]] = {"paper20": PAPER20}
+"""Names that stand for backbones of several families in a grid."""
 
 
 def list_backbones() -> tuple[BackboneInfo, ...]:
@@ -168,6 +105,29 @@ def backbone_families() -> tuple[str, ...]:
     return tuple(dict.fromkeys(info.family for info in BACKBONES))
 
 
+def full_name(name: str) -> str:
+    """The catalogue's name for what the paper's tables call it; any other name as it is."""
+    return SHORT_NAMES.get(name, name)
+
+
+def expand_backbones(name: str) -> tuple[str, ...]:
+    """The backbones that a word of a grid stands for: the members of a family or a list, else the one it names.
+
+    Raises:
+        UserError: The catalogue lacks members of the list.
+    """
+    members = tuple(info.name for info in BACKBONES if name in (info.family, info.name))
+    listed = BACKBONE_LISTS.get(name, ())
+    known = [info.name for info in BACKBONES]
+    if missing := [member for member in listed if member not in known]:
+        families = ", ".join(dict.fromkeys(info.family for info in BACKBONES if info.name in listed))
+        raise UserError(
+            f"{name} is not complete in this version: {', '.join(missing)} are missing; "
+            f"name the families {families} or single backbones"
+        )
+    return listed or members or (full_name(name),)
+
+
 def get_backbone(name: str) -> BackboneInfo:
     """The backbone of that name in the catalogue.
 
@@ -178,3 +138,21 @@ def get_backbone(name: str) -> BackboneInfo:
         if info.name == name:
             return info
     raise unknown_name("backbone", name, (info.name for info in BACKBONES))
+
+
+def form_for(info: BackboneInfo, image_size: int) -> BackboneInfo:
+    """The form of a backbone for images of that size: itself, or the one of the same name that takes them.
+
+    Args:
+        info: The backbone, in any of its forms.
+        image_size: Side of the images in pixels.
+
+    Raises:
+        UserError: No form of it takes images of that size.
+    """
+    forms = [info, *(form for form in (*BACKBONES, *CIFAR_FORMS) if form.name == info.name)]
+    for form in forms:
+        if not form.image_sizes or image_size in form.image_sizes:
+            return form
+    accepted = ", ".join(map(str, sorted({size for form in forms for size in form.image_sizes})))
+    raise UserError(f"backbone {info.name} takes images of {accepted} px; got {image_size} px; set data.image_size")

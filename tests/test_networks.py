@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from search_spaces.backbones import get_backbone
+from search_spaces.backbones import form_for, get_backbone
 from search_spaces.errors import UserError
 from trainers.backbones import build_backbone
 from trainers.networks.moganet import MogaNet
@@ -34,7 +34,7 @@ class Form:
 
 FORMS = {
     "moganet_small": Form(build=MogaNet, size=224, stem=(64, 56), end=(512, 7), millions=(25.336, 24.874)),
-    "moganet_small_cifar": Form(
+    "moganet_small at 32 px": Form(
         build=partial(MogaNet, stem_stride=1), size=32, stem=(64, 32), end=(512, 4), millions=(25.336, 24.874)
     ),
     "unireplknet_tiny": Form(build=UniRepLKNet, size=224, stem=(80, 56), end=(640, 7), millions=(31.693, 31.117)),
@@ -83,7 +83,7 @@ def test_sizes_are_those_of_the_paper(name: str, classes: int, column: int) -> N
         parameters = count(FORMS[name].build(num_classes=classes))
     assert parameters / 1e6 == pytest.approx(FORMS[name].millions[column], abs=6e-4)
     if classes == 1000:
-        assert parameters == get_backbone(name).parameters
+        assert parameters == get_backbone(name.partition(" ")[0]).parameters
 
 
 @each_form
@@ -108,9 +108,9 @@ def macs(network: nn.Module, size: int) -> int:
 @each_form
 def test_work_is_that_of_the_catalogue(name: str) -> None:
     """Counted as for the networks of timm: products of convolutions, linear layers and attention."""
-    info = get_backbone(name)
+    info = get_backbone(name.partition(" ")[0])
     with torch.device("meta"):
-        network = FORMS[name.removesuffix("_cifar")].build(num_classes=1000)
+        network = FORMS[info.name].build(num_classes=1000)
     assert (info.macs, info.input_size) == (macs(network, 224), 224)
 
 
@@ -186,7 +186,7 @@ def test_paths_are_dropped_more_often_towards_the_end(build: Callable[..., nn.Mo
 
 
 def test_the_catalogue_builds_the_form_for_32_px() -> None:
-    network = build_backbone(get_backbone("moganet_small_cifar"), classes=100, channels=3, image_size=32)
+    network = build_backbone(form_for(get_backbone("moganet_small"), 32), classes=100, channels=3, image_size=32)
     assert count(network) / 1e6 == pytest.approx(24.874, abs=6e-4)
     assert network.stem(torch.zeros(1, 3, 32, 32)).shape == (1, 64, 32, 32)
 
@@ -256,5 +256,5 @@ def test_weight_decay_leaves_positions_alone() -> None:
 
 
 def test_images_that_cannot_be_halved_often_enough_are_refused() -> None:
-    with pytest.raises(UserError, match="multiple of 32 px; got 48 px"):
+    with pytest.raises(UserError, match="takes images of 160, 192, 224, 256, 288 px; got 48 px"):
         build_backbone(get_backbone("transnext_tiny"), classes=10, channels=3, image_size=48)

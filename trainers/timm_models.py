@@ -38,6 +38,7 @@ def _import_timm() -> ModuleType:
 
 
 timm = _import_timm()
+torchvision = importlib.import_module("torchvision")
 
 from timm.layers.drop import DropPath as DropPath  # noqa: E402  after the work-around
 from timm.layers.drop import calculate_drop_path_rates  # noqa: E402  after the work-around
@@ -88,11 +89,17 @@ def drop_path_rates(last: float, depths: tuple[int, ...]) -> list[list[float]]:
     return calculate_drop_path_rates(last, list(depths), stagewise=True)  # type: ignore[return-value]  # one union
 
 
-def create_model(*, model_name: str, num_classes: int, in_chans: int, img_size: int | None = None) -> nn.Module:
+def create_model(
+    *, model_name: str, num_classes: int, in_chans: int, img_size: int | None = None, drop_rate: float | None = None
+) -> nn.Module:
     """A network of timm's registry, with fresh weights; `img_size` only for networks of a fixed size."""
-    sized = {} if img_size is None else {"img_size": img_size}
+    given = {"img_size": img_size, "drop_rate": drop_rate}
     network: nn.Module = timm.create_model(
-        model_name, pretrained=False, num_classes=num_classes, in_chans=in_chans, **sized
+        model_name,
+        pretrained=False,
+        num_classes=num_classes,
+        in_chans=in_chans,
+        **{name: value for name, value in given.items() if value is not None},
     )
     return network
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from orchestrator.errors import SpecError
 from orchestrator.planning.plan import Cell, Plan, cell_key, check_dimensions
 from orchestrator.planning.spec import OptimizerSection, RangeTable, Spec
-from search_spaces.backbones import BackboneInfo, backbone_families, list_backbones
+from search_spaces.backbones import BackboneInfo, expand_backbones, form_for, full_name
 from search_spaces.datasets import get_dataset
 from search_spaces.errors import UserError
 from search_spaces.optimizers import OptimizerInfo, custom_optimizer, get_optimizer, with_ranges
@@ -52,7 +52,7 @@ def _cells(spec: Spec) -> tuple[Cell, ...]:
     backbones = [_backbone(spec, name) for name in _backbone_names(spec)]
     optimizers = [_optimizer(spec, name) for name in _distinct("grid.optimizers", _as_list(spec.grid.optimizers))]
     recipes = [_recipe(spec, name) for name in _distinct("grid.recipes", _recipe_names(spec))]
-    _check_excluded(spec, [info.name for info in backbones], [info.name for info in optimizers])
+    excluded = _excluded(spec, [info.name for info in backbones], [info.name for info in optimizers])
     _check_described(spec, [info.name for info in optimizers])
     cells = tuple(
         Cell(
@@ -64,7 +64,7 @@ def _cells(spec: Spec) -> tuple[Cell, ...]:
         for backbone in backbones
         for recipe in recipes
         for optimizer in optimizers
-        if [backbone.name, optimizer.name] not in spec.grid.exclude
+        if (backbone.name, optimizer.name) not in excluded
     )
     if not cells:
         raise SpecError("the grid has no cells: every pair is excluded")
@@ -87,12 +87,9 @@ def _distinct(field: str, names: Iterable[str]) -> list[str]:
 
 
 def _backbone_names(spec: Spec) -> list[str]:
-    """The backbones' names, with families written out."""
-    families = backbone_families()
-    names: list[str] = []
-    for name in _as_list(spec.grid.backbones):
-        names += [info.name for info in list_backbones() if info.family == name] if name in families else [name]
-    return _distinct("grid.backbones", names)
+    """The backbones' names, with families, lists and short names written out."""
+    words = _as_list(spec.grid.backbones)
+    return _distinct("grid.backbones", (name for word in words for name in expand_backbones(word)))
 
 
 def _backbone(spec: Spec, name: str) -> BackboneInfo:
@@ -101,7 +98,7 @@ def _backbone(spec: Spec, name: str) -> BackboneInfo:
     if is_planted != (spec.data.name == "synthetic") and info.family != "own":
         kind = "synthetic, which has no images" if is_planted else "made for images"
         raise SpecError(f"backbone {name} is {kind}; data.name = {spec.data.name!r} does not fit it")
-    return info
+    return form_for(info, spec.data.image_size or get_dataset(spec.data.name).image_size)
 
 
 def _optimizer(spec: Spec, name: str) -> OptimizerInfo:
@@ -130,10 +127,11 @@ def _recipe(spec: Spec, name: str) -> Recipe:
     return replace(get_recipe(name), **overrides)
 
 
-def _check_excluded(spec: Spec, backbones: list[str], optimizers: list[str]) -> None:
+def _excluded(spec: Spec, backbones: list[str], optimizers: list[str]) -> set[tuple[str, str]]:
     for backbone, optimizer in spec.grid.exclude:
-        if backbone not in backbones or optimizer not in optimizers:
+        if full_name(backbone) not in backbones or optimizer not in optimizers:
             raise SpecError(f"grid.exclude names {[backbone, optimizer]}, which is not a pair of the grid")
+    return {(full_name(backbone), optimizer) for backbone, optimizer in spec.grid.exclude}
 
 
 def _check_described(spec: Spec, optimizers: list[str]) -> None:
