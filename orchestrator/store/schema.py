@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 import pyarrow as pa
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 TEXT = pa.string()
 INTEGER = pa.int64()
@@ -128,6 +128,11 @@ class TrialRow:
     micro_batch: int | None = column(
         SMALL,
         "Images per forward and backward pass, where memory was too small for the batch; null for the whole batch.",
+        optional=True,
+    )
+    source_sha256: str | None = column(
+        TEXT,
+        "Digests of the user's own source, by part (backbone, optimizer), as a JSON object; null without any.",
         optional=True,
     )
 
