@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from search_spaces.errors import UserError
 from search_spaces.recipes import Recipe
-from trainers.augment import random_crop, random_flip
+from trainers.augmentation.crops import random_crop, random_flip
 from trainers.backbones import build_backbone
 from trainers.config import Precision, TrialConfig, config_digest
 from trainers.datasets import ImageSet, load_trial_data

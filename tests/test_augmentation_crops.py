@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trainers.augment import random_crop, random_flip
+from trainers.augmentation.crops import random_crop, random_flip
 from trainers.imports import load_callable
 
 # Through timm, whose import makes a torchvision without compiled operators importable.
