@@ -55,7 +55,7 @@ def rotate(images: Tensor, degrees: Tensor, fill: tuple[int, ...]) -> Tensor:
 
     def line(row: int) -> Tensor:
         starts = (beyond[:, :, row * stride + column :] for column in range(4))
-        return _cubic([pixels.gather(2, places).float().view(images.shape) for pixels in starts], along)
+        return _cubic([pixels.gather(2, places).view(images.shape) for pixels in starts], along)
 
     pixels = _cubic([line(row) for row in range(4)], across)
     return _filled(pixels, inside[:, None], fill)
@@ -76,7 +76,7 @@ def _lines_moved(images: Tensor, shifts: Tensor, fill: tuple[int, ...]) -> Tenso
     shifts = shifts.to(images.device)[:, :, None]
     first, along = _split(shifts)
     places = (first + torch.arange(-1, width + 2, device=images.device)).clamp_(0, width - 1)
-    lines = images.gather(3, places[:, None].expand(-1, images.shape[1], -1, -1)).float()
+    lines = images.gather(3, places[:, None].expand(-1, images.shape[1], -1, -1))
     taps = [lines[..., tap : tap + width] for tap in range(4)]
     from_x = torch.arange(width, device=images.device, dtype=torch.float64) + 0.5 + shifts
     inside = (from_x >= 0) & (from_x < width)
@@ -90,16 +90,17 @@ def _split(places: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _cubic(taps: list[Tensor], share: Tensor) -> Tensor:
-    """Cubic convolution (Keys 1981, a = -1/2) of four pixels at a share of the way from the second to the third.
+    """Cubic convolution of four pixels at a share of the way from the second to the third.
 
-    In this form the result is exact where the pixels are equal and where the share is 0; a sum of weighted pixels
-    would fall below a whole number there and lose a level.
+    Pillow's `transform` has the kernel of Keys (1981) with a = -1; its `resize` has a = -1/2. Weights apply to
+    differences from the second pixel, so that the result is exact where all are equal and where the share is 0. A sum
+    of weighted pixels could come out just below the whole number there and lose a level.
     """
     before, left, right, after = taps
-    slope = right - before
-    bend = 2 * (before - left) + right - after
-    twist = left - before - right + after
-    return torch.addcmul(left, share, torch.addcmul(slope, share, torch.addcmul(bend, share, twist)))
+    left = left.float()
+    fall = share * (1 - share)
+    result = torch.addcmul(left, fall * (share - 1), before - left)
+    return result.addcmul_(share + share * fall, right - left).addcmul_(-share * fall, after - left)
 
 
 def _filled(pixels: Tensor, inside: Tensor, fill: tuple[int, ...]) -> Tensor:
