@@ -40,7 +40,8 @@ def mix(
     """A batch mixed with a random permutation of itself by Mixup or CutMix, one share for all, and soft targets.
 
     The share of an image's own pixels is drawn from Beta(alpha, alpha); for CutMix it is then corrected to the area
-    that is left, since the box may reach over the edge.
+    that is left, since the box may reach over the edge. The released code's CutMix draws its permutation again, up to
+    ten times, while an image is paired with itself; here one image of a batch is, on average.
 
     Args:
         images: (N, C, H, W) float, normalised or not: normalising is affine and gives the same before and after.
