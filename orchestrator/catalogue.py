@@ -28,6 +28,7 @@ def catalogue(
                     "parameters": info.parameters,
                     "macs": info.macs,
                     "input_size": info.input_size,
+                    "initialisation": info.initialisation,
                     "source": info.source,
                 }
                 for info in list_backbones()

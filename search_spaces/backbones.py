@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from search_spaces.backbone_info import BackboneInfo as BackboneInfo
+from search_spaces.backbone_info import Initialisation as Initialisation
 from search_spaces.errors import UserError, unknown_name
 from search_spaces.paper_backbones import CIFAR_FORMS, PAPER20, PAPER_BACKBONES, SHORT_NAMES
 
@@ -14,6 +15,8 @@ BACKBONES: tuple[BackboneInfo, ...] = (
         family="digits",
         builder="trainers.timm_models:small_stem_resnet",
         arguments={"layers": (1, 1, 1, 1), "channels": (16, 24, 32, 48), "stem_channels": 16},
+        takes_drop_path=True,
+        initialisation=Initialisation.TIMM,
         source="own form of timm ResNet for 8 px: basic blocks, 3x3 stem of stride 1, no pooling; 8, 4, 2, 1 px",
     ),
     BackboneInfo(
@@ -21,6 +24,8 @@ BACKBONES: tuple[BackboneInfo, ...] = (
         family="digits",
         builder="trainers.timm_models:repvgg",
         arguments={"depths": (1, 2, 1), "channels": (16, 32, 64), "strides": (1, 2, 2)},
+        takes_drop_path=True,
+        initialisation=Initialisation.TIMM,
         source="own form of timm ByobNet with RepVGG blocks for 8 px, three stages; 4, 2, 1 px",
     ),
     BackboneInfo(
@@ -28,6 +33,8 @@ BACKBONES: tuple[BackboneInfo, ...] = (
         family="digits",
         builder="timm.models.convnext:ConvNeXt",
         arguments={"depths": (1, 1, 1, 1), "dims": (16, 24, 32, 48), "patch_size": 1, "kernel_sizes": 3},
+        takes_drop_path=True,
+        initialisation=Initialisation.TIMM,
         source="own form of timm ConvNeXt for 8 px: 1x1 stem, 3x3 depthwise kernels; 8, 4, 2, 1 px",
     ),
     BackboneInfo(
@@ -45,7 +52,9 @@ BACKBONES: tuple[BackboneInfo, ...] = (
             "weight_init": "jax",
         },
         takes_image_size=True,
+        takes_drop_path=True,
         image_sizes=(8,),
+        initialisation=Initialisation.JAX,
         source="own form of timm VisionTransformer for 8 px: 16 patches of 2 px, mean of the tokens",
     ),
     BackboneInfo(
@@ -53,9 +62,11 @@ BACKBONES: tuple[BackboneInfo, ...] = (
         family="cifar",
         builder="trainers.timm_models:small_stem_resnet",
         arguments={"layers": (2, 2, 2, 2), "channels": (64, 128, 256, 512), "stem_channels": 64},
+        takes_drop_path=True,
         parameters=11_689_512,
         macs=1_814_073_344,
         input_size=224,
+        initialisation=Initialisation.TIMM,
         source="own form of timm resnet18 for 32 px: 3x3 stem of stride 1, no pooling; 32, 16, 8, 4 px",
     ),
     BackboneInfo(
@@ -64,9 +75,11 @@ BACKBONES: tuple[BackboneInfo, ...] = (
         builder="timm.models.vision_transformer:VisionTransformer",
         arguments={"patch_size": 4, "embed_dim": 192, "depth": 12, "num_heads": 3},
         takes_image_size=True,
+        takes_drop_path=True,
         parameters=5_717_416,
         macs=1_253_683_200,
         input_size=224,
+        initialisation=Initialisation.TIMM,
         source="own form of timm deit_tiny_patch16_224 for 32 px: patches of 4 px, 64 of them",
     ),
     BackboneInfo(
@@ -74,10 +87,26 @@ BACKBONES: tuple[BackboneInfo, ...] = (
         family="cifar",
         builder="timm.models.convnext:ConvNeXt",
         arguments={"depths": (2, 2, 6, 2), "dims": (40, 80, 160, 320), "conv_mlp": True, "patch_size": 2},
+        takes_drop_path=True,
         parameters=3_695_520,
         macs=547_332_480,
         input_size=224,
+        initialisation=Initialisation.TIMM,
         source="own form of timm convnext_atto for 32 px: 2x2 stem of stride 2; 16, 8, 4, 2 px",
+    ),
+    BackboneInfo(
+        name="deit_small_patch4_32",
+        family="cifar",
+        builder="timm.models.vision_transformer:VisionTransformer",
+        arguments={"patch_size": 4, "embed_dim": 384, "depth": 12, "num_heads": 6},
+        takes_image_size=True,
+        takes_drop_path=True,
+        image_sizes=(32,),
+        parameters=21_723_496,
+        macs=1_420_689_408,
+        input_size=32,
+        initialisation=Initialisation.TIMM,
+        source="not the paper's: its DeiT-S (timm deit_small_patch16_224) at 32 px with patches of 4 px, 64 of them",
     ),
     *PAPER_BACKBONES,
     *(
@@ -85,6 +114,7 @@ BACKBONES: tuple[BackboneInfo, ...] = (
             name=f"synthetic_{letter}",
             family="synthetic",
             builder="trainers.synthetic:Behaviour",
+            initialisation=Initialisation.NONE,
             source="no network: a learning curve with planted coupling, for data set synthetic only",
         )
         for letter in "abcd"
@@ -150,9 +180,44 @@ def form_for(info: BackboneInfo, image_size: int) -> BackboneInfo:
     Raises:
         UserError: No form of it takes images of that size.
     """
-    forms = [info, *(form for form in (*BACKBONES, *CIFAR_FORMS) if form.name == info.name)]
+    forms = _forms(info)
     for form in forms:
-        if not form.image_sizes or image_size in form.image_sizes:
+        if _accepts(form, image_size):
             return form
     accepted = ", ".join(map(str, sorted({size for form in forms for size in form.image_sizes})))
     raise UserError(f"backbone {info.name} takes images of {accepted} px; got {image_size} px; set data.image_size")
+
+
+def image_size_for(info: BackboneInfo, data_size: int, asked: int | None) -> int:
+    """The side in pixels at which a backbone sees a data set's images; they are resized where theirs is another.
+
+    What a spec asks for; else the images' own where a form of the backbone takes it; else that of its ImageNet form.
+    Names of timm always take that of their pretrained form: at 32 px a network that halves its map five times would
+    end with a single pixel.
+
+    Args:
+        info: The backbone, in any of its forms.
+        data_size: Side of the data set's images.
+        asked: Side that a spec names, or None. Whether any form takes it is left to `form_for`.
+    """
+    if asked is not None:
+        return asked
+    forms = _forms(info)
+    has_own = info.input_size is not None and any(_accepts(form, info.input_size) for form in forms)
+    if has_own and (info.keeps_input_size or not any(_accepts(form, data_size) for form in forms)):
+        return info.input_size or data_size
+    return data_size
+
+
+def acting_drop_path(info: BackboneInfo, rate: float) -> float:
+    """The rate of stochastic depth that acts where `rate` is asked for: 0 where there is no branch to drop."""
+    return rate if info.takes_drop_path else 0.0
+
+
+def _forms(info: BackboneInfo) -> list[BackboneInfo]:
+    """Itself, then the forms of the same name."""
+    return [info, *(form for form in (*BACKBONES, *CIFAR_FORMS) if form.name == info.name)]
+
+
+def _accepts(form: BackboneInfo, image_size: int) -> bool:
+    return not form.image_sizes or image_size in form.image_sizes

@@ -10,11 +10,22 @@ from pathlib import Path
 import pytest
 import torch
 from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
-from search_spaces.backbones import BackboneInfo, backbone_families, get_backbone, list_backbones
+from search_spaces.backbones import (
+    BackboneInfo,
+    Initialisation,
+    acting_drop_path,
+    backbone_families,
+    get_backbone,
+    image_size_for,
+    list_backbones,
+)
 from search_spaces.errors import UserError
+from search_spaces.paper_backbones import CIFAR_FORMS
 from trainers.backbones import build_backbone, resolve_backbone
 from trainers.process import reset_process_state
+from trainers.timm_models import DropPath
 
 SHAPES = {"digits": (10, 1, 8), "cifar": (100, 3, 32)}
 """By family; those of the paper have `test_paper_backbones.py` and `test_networks.py`."""
@@ -75,7 +86,7 @@ def test_published_facts_are_those_of_timm(name: str) -> None:
 def test_every_network_with_published_facts_is_checked() -> None:
     """Those written here in `test_networks.py`."""
     named = {info.name for info in NETWORKS if info.parameters and "trainers.networks." not in info.builder}
-    assert named == set(OF_TIMM)
+    assert named == {*OF_TIMM, "deit_small_patch4_32"}
 
 
 def resolve_and_build(name: str) -> nn.Module:
@@ -176,3 +187,109 @@ def test_own_code_may_import_timm_by_itself(tmp_path: Path) -> None:
         [sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=100, check=False
     )
     assert "ResNet" in done.stdout, done.stderr
+
+
+ALL_FORMS = [info for info in (*list_backbones(), *CIFAR_FORMS) if info.family != "synthetic"]
+each_form = pytest.mark.parametrize("info", ALL_FORMS, ids=lambda info: f"{info.name}-{info.image_sizes[:1]}")
+WITHOUT_BRANCHES = {"alexnet", "vgg13_bn", "densenet121"}
+
+
+def on_meta(info: BackboneInfo, drop_path: float) -> nn.Module:
+    """Without weights, at the smallest size it takes."""
+    with torch.device("meta"):
+        return build_backbone(info, classes=10, channels=3, image_size=smallest(info), drop_path=drop_path)
+
+
+def smallest(info: BackboneInfo) -> int:
+    return min(info.image_sizes, default=32)
+
+
+@each_form
+def test_stochastic_depth_acts_where_the_record_says_so(info: BackboneInfo) -> None:
+    """Branches with a rate are passed in training; rates grow to the one given; nothing else changes."""
+    network, plain = on_meta(info, 0.5), on_meta(info, 0.0)
+    assert [p.shape for p in network.parameters()] == [p.shape for p in plain.parameters()]
+    assert dropping(plain) == []
+    paths = dropping(network)
+    assert bool(paths) == info.takes_drop_path == (info.name not in WITHOUT_BRANCHES)
+    # In some (RepVGG, MobileNetV2, EfficientNet) the last block has no branch to skip, and the ramp ends before it.
+    assert acting_drop_path(info, 0.5) >= max((path.drop_prob for path in paths), default=0.0)
+    assert acting_drop_path(info, 0.5) == (0.5 if paths else 0.0)
+    passed: list[nn.Module] = []
+    for path in paths:
+        path.register_forward_hook(lambda module, inputs, output: passed.append(module))
+    network(torch.zeros(2, 3, smallest(info), smallest(info), device="meta"))
+    assert bool(passed) == bool(paths)
+
+
+def dropping(network: nn.Module) -> list[DropPath]:
+    return [module for module in network.modules() if isinstance(module, DropPath) and module.drop_prob > 0]
+
+
+@pytest.mark.parametrize("info", [i for i in NETWORKS if i.family == "digits"], ids=lambda info: info.name)
+def test_branches_are_dropped_in_training_alone(info: BackboneInfo) -> None:
+    network = build_backbone(info, classes=10, channels=1, image_size=8, drop_path=0.5)
+    for parameter in network.parameters():
+        if parameter.ndim < 2 or not parameter.any():
+            nn.init.normal_(parameter)  # branches and classifiers that start at zero hide what is dropped
+    images = torch.rand(16, 1, 8, 8)
+    with torch.no_grad():
+        assert not torch.equal(network(images), network(images))
+        network.eval()
+        assert torch.equal(network(images), network(images))
+
+
+def test_a_rate_that_is_no_probability_is_refused() -> None:
+    with pytest.raises(UserError, match=r"drop_path must be at least 0 and below 1; got 1\.5"):
+        build_backbone(get_backbone("vit_digits"), classes=10, channels=1, image_size=8, drop_path=1.5)
+
+
+@pytest.mark.parametrize(
+    ("name", "takes", "pixels"),
+    [("test_vit", True, 160), ("test_resnet", True, 160), ("ghostnet_100", False, 224), ("resnet10t", True, 176)],
+)
+def test_names_of_timm_say_what_they_take(name: str, takes: bool, pixels: int) -> None:
+    info = resolve_backbone(name)
+    assert (info.takes_drop_path, info.input_size, info.initialisation) == (takes, pixels, Initialisation.TIMM)
+    assert len(dropping(on_meta(info, 0.3))) > 0 or not takes
+
+
+def test_a_rate_of_timms_own_does_not_act() -> None:
+    """timm's Swin has 0.1 where none is given."""
+    assert dropping(on_meta(get_backbone("swin_tiny"), 0.0)) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "data_size", "asked", "size"),
+    [
+        ("resnet50", 32, None, 32),
+        ("resnet50", 32, 64, 64),  # that no form takes it is for `form_for` to say
+        ("resnet50", 64, None, 224),
+        ("alexnet", 32, None, 224),
+        ("deit_small", 32, None, 224),
+        ("deit_small_patch4_32", 32, None, 32),
+        ("deit_small_patch4_32", 8, None, 32),
+        ("resnet18_cifar", 32, None, 32),
+        ("resnet18_cifar", 64, None, 64),
+        ("vit_digits", 32, None, 32),
+        ("synthetic_a", 8, None, 8),
+        ("resnet10t", 32, None, 176),
+        ("resnet10t", 32, 32, 32),
+        (f"{__name__}:sized", 17, None, 17),
+    ],
+)
+def test_the_size_of_the_images_follows_from_backbone_and_data(
+    name: str, data_size: int, asked: int | None, size: int
+) -> None:
+    assert image_size_for(resolve_backbone(name), data_size, asked) == size
+
+
+def test_the_small_deit_has_its_measured_size() -> None:
+    info = get_backbone("deit_small_patch4_32")
+    with torch.device("meta"):
+        network = build_backbone(info, classes=1000, channels=3, image_size=32).eval()
+        with FlopCounterMode(display=False) as counter, torch.no_grad():
+            network(torch.zeros(1, 3, 32, 32))
+    assert sum(parameter.numel() for parameter in network.parameters()) == info.parameters
+    assert counter.get_total_flops() == 2 * (info.macs or 0)
+    assert network.patch_embed.grid_size == (8, 8)

@@ -10,7 +10,7 @@ import difflib
 import inspect
 from typing import TYPE_CHECKING
 
-from search_spaces.backbones import BackboneInfo, get_backbone, list_backbones
+from search_spaces.backbones import BackboneInfo, Initialisation, get_backbone, list_backbones
 from search_spaces.errors import UserError, unknown_name
 from trainers.imports import OWN_CODE_ERRORS, load_callable
 
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 def resolve_backbone(name: str) -> BackboneInfo:
     """The record for a name of the catalogue, of timm, or of a user's own function.
 
-    An own function is called with `num_classes` and, where its signature names them, `in_chans` and `img_size`.
+    An own function is called with `num_classes` and, where its signature names them, `in_chans`, `img_size` and
+    `drop_path_rate`.
 
     Raises:
         UserError: Nothing has that name, or the function cannot be imported.
@@ -38,12 +39,18 @@ def resolve_backbone(name: str) -> BackboneInfo:
     if name not in names:
         # The 1300 names of timm are listed only where some resemble what was asked for.
         raise unknown_name("backbone", name, catalogue + difflib.get_close_matches(name, names))
+    size, structure = timm_models.input_size(name), timm_models.structure(name)
     return BackboneInfo(
         name=name,
         family="timm",
         builder="trainers.timm_models:create_model",
         arguments={"model_name": name},
-        takes_image_size=timm_models.has_fixed_size(name),
+        takes_image_size=size.is_fixed,
+        takes_drop_path=structure.takes_drop_path,
+        keeps_input_size=True,
+        parameters=structure.parameters,
+        input_size=size.pixels,
+        initialisation=Initialisation.TIMM,
         source="timm",
     )
 
@@ -57,11 +64,15 @@ def _own_backbone(path: str) -> BackboneInfo:
         builder=path,
         takes_channels="in_chans" in parameters,
         takes_image_size="img_size" in parameters,
+        takes_drop_path="drop_path_rate" in parameters,
+        initialisation=Initialisation.OWN,
         source="own code",
     )
 
 
-def build_backbone(info: BackboneInfo, *, classes: int, channels: int, image_size: int) -> nn.Module:
+def build_backbone(
+    info: BackboneInfo, *, classes: int, channels: int, image_size: int, drop_path: float = 0.0
+) -> nn.Module:
     """A network with fresh weights, drawn from torch's global generator, that was seen to accept such images.
 
     Args:
@@ -69,6 +80,8 @@ def build_backbone(info: BackboneInfo, *, classes: int, channels: int, image_siz
         classes: Outputs.
         channels: Channels of the images.
         image_size: Side of the images in pixels.
+        drop_path: Stochastic depth: the probability, in [0, 1), with which an image skips the last residual branch,
+            growing linearly from 0. It acts where `acting_drop_path` says so.
 
     Raises:
         UserError: It cannot be built for these images, or gives something other than one row of `classes` logits
@@ -77,12 +90,17 @@ def build_backbone(info: BackboneInfo, *, classes: int, channels: int, image_siz
     if info.image_sizes and image_size not in info.image_sizes:
         accepted = ", ".join(map(str, info.image_sizes))
         raise UserError(f"backbone {info.name} takes images of {accepted} px; got {image_size} px")
+    if not 0 <= drop_path < 1:
+        raise UserError(f"drop_path must be at least 0 and below 1; got {drop_path}")
     builder = load_callable(info.builder, purpose=f"backbone {info.name}")
     arguments = {**info.arguments, "num_classes": classes}
     if info.takes_channels:
         arguments["in_chans"] = channels
     if info.takes_image_size:
         arguments["img_size"] = image_size
+    if info.takes_drop_path:
+        # Given even where it is 0: some architectures of timm have a rate of their own.
+        arguments["drop_path_rate"] = drop_path
     shape = f"{classes} classes and images of {channels}x{image_size}x{image_size}"
     try:
         network = builder(**arguments)
@@ -91,6 +109,10 @@ def build_backbone(info: BackboneInfo, *, classes: int, channels: int, image_siz
         raise UserError(f"backbone {info.name} cannot be built for {shape}: {error}") from error
     if outputs != (2, classes):
         raise UserError(f"backbone {info.name} must give (2, {classes}) logits for 2 images; got shape {outputs}")
+    # Deferred, as everything that imports torch.
+    from trainers.strided_convolutions import spare_strided_pointwise
+
+    spare_strided_pointwise(network)
     return network  # type: ignore[no-any-return]  # _try_forward refuses what is not a module
 
 

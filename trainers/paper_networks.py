@@ -18,10 +18,14 @@ def alexnet(*, num_classes: int, in_chans: int) -> nn.Module:
     return network  # type: ignore[no-any-return]  # torchvision is imported untyped
 
 
-def cifar_resnet(*, layers: tuple[int, ...], num_classes: int, in_chans: int) -> nn.Module:
+def cifar_resnet(
+    *, layers: tuple[int, ...], num_classes: int, in_chans: int, drop_path_rate: float = 0.0
+) -> nn.Module:
     """Timm's ResNet of bottleneck blocks for 32 px."""
     resnet = timm.models.resnet
-    network: nn.Module = resnet.ResNet(resnet.Bottleneck, layers, num_classes=num_classes, in_chans=in_chans)
+    network: nn.Module = resnet.ResNet(
+        resnet.Bottleneck, layers, num_classes=num_classes, in_chans=in_chans, drop_path_rate=drop_path_rate
+    )
     network.conv1 = _stem(in_chans, 64)
     nn.init.kaiming_normal_(network.conv1.weight, mode="fan_out", nonlinearity="relu")
     network.maxpool = nn.Identity()
@@ -50,6 +54,7 @@ def cifar_convnext(
     in_chans: int,
     use_grn: bool = False,
     ls_init_value: float | None = 1e-6,
+    drop_path_rate: float = 0.0,
 ) -> nn.Module:
     """Timm's ConvNeXt (v2 with `use_grn` and no layer scale) for 32 px."""
     # A patch of 1 gives the strides 1, 2, 2, 2; the stem's convolution is then replaced.
@@ -61,6 +66,7 @@ def cifar_convnext(
         patch_size=1,
         use_grn=use_grn,
         ls_init_value=ls_init_value,
+        drop_path_rate=drop_path_rate,
     )
     stem = nn.Conv2d(in_chans, dims[0], 3, padding=1)
     timm.layers.trunc_normal_(stem.weight, std=0.02)
@@ -78,6 +84,7 @@ def metaformer(
     in_chans: int,
     depths: tuple[int, ...] = (2, 2, 6, 2),
     dims: tuple[int, ...] = (64, 128, 320, 512),
+    drop_path_rate: float = 0.0,
 ) -> nn.Module:
     """Timm's MetaFormer, S12 unless told otherwise.
 
@@ -89,6 +96,7 @@ def metaformer(
         in_chans: Channels of the images.
         depths: Blocks per stage.
         dims: Channels per stage.
+        drop_path_rate: Of the last block; it grows linearly from 0.
     """
     module = timm.models.metaformer
     network: nn.Module = module.MetaFormer(
@@ -99,5 +107,6 @@ def metaformer(
         use_mlp_head=mlp_head,
         num_classes=num_classes,
         in_chans=in_chans,
+        drop_path_rate=drop_path_rate,
     )
     return network

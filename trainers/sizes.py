@@ -18,23 +18,29 @@ OVERHEAD_BYTES = 100_000
 _PROBE_SIDE = 64
 
 
-def checkpoint_bytes(weights: int, state_share: float) -> int:
+def checkpoint_bytes(weights: int, state_share: float, *, has_average: bool = False) -> int:
     """Bytes of a checkpoint after the first step, rounded up.
 
     Args:
         weights: What `weight_bytes` says of its network.
         state_share: What `state_share` says of its optimizer.
+        has_average: Whether its recipe keeps an average of the weights.
     """
-    return OVERHEAD_BYTES + int(weights * (1 + state_share))
+    return OVERHEAD_BYTES + int(weights * (1 + state_share + has_average))
 
 
-def weight_bytes(backbone: BackboneInfo, data: DataConfig) -> int:
-    """Bytes of a network's parameters and buffers for the classes and images of a data set; 0 for a synthetic one."""
+def weight_bytes(backbone: BackboneInfo, data: DataConfig, image_size: int) -> int:
+    """Bytes of a network's parameters and buffers for a data set; 0 for a synthetic one.
+
+    Args:
+        backbone: The network.
+        data: Its classes and channels count.
+        image_size: Side of the images that the network sees, in pixels.
+    """
     if data.name == "synthetic":
         return 0
     info = get_dataset(data.name)
-    size = data.image_size or info.image_size
-    network = build_backbone(backbone, classes=info.classes, channels=info.channels, image_size=size)
+    network = build_backbone(backbone, classes=info.classes, channels=info.channels, image_size=image_size)
     return sum(tensor.nbytes for tensor in network.state_dict().values())
 
 

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import importlib
 import sys
+from dataclasses import dataclass
+from functools import cache
 from types import ModuleType
 
 import torch
@@ -51,7 +53,13 @@ from timm.models.resnet import BasicBlock, ResNet  # noqa: E402  after the work-
 
 
 def small_stem_resnet(
-    *, layers: tuple[int, ...], channels: tuple[int, ...], stem_channels: int, num_classes: int, in_chans: int
+    *,
+    layers: tuple[int, ...],
+    channels: tuple[int, ...],
+    stem_channels: int,
+    num_classes: int,
+    in_chans: int,
+    drop_path_rate: float = 0.0,
 ) -> nn.Module:
     """Timm's ResNet of basic blocks with a 3x3 stem of stride 1 and no pooling, for images of a few pixels."""
     # Only the deep stem lets timm choose the stem's width; its three convolutions are then replaced by one.
@@ -63,6 +71,7 @@ def small_stem_resnet(
         channels=channels,
         stem_type="deep",
         stem_width=stem_channels // 2,
+        drop_path_rate=drop_path_rate,
     )
     stem = nn.Conv2d(in_chans, stem_channels, 3, stride=1, padding=1, bias=False)
     nn.init.kaiming_normal_(stem.weight, mode="fan_out", nonlinearity="relu")
@@ -72,7 +81,13 @@ def small_stem_resnet(
 
 
 def repvgg(
-    *, depths: tuple[int, ...], channels: tuple[int, ...], strides: tuple[int, ...], num_classes: int, in_chans: int
+    *,
+    depths: tuple[int, ...],
+    channels: tuple[int, ...],
+    strides: tuple[int, ...],
+    num_classes: int,
+    in_chans: int,
+    drop_path_rate: float = 0.0,
 ) -> nn.Module:
     """Timm's RepVGG (three branches per block while training) of any size; its stem has stride 2."""
     blocks = tuple(
@@ -80,7 +95,7 @@ def repvgg(
         for depth, width, stride in zip(depths, channels, strides, strict=True)
     )
     config = ByoModelCfg(blocks=blocks, stem_type="rep", stem_chs=channels[0])
-    network: nn.Module = ByobNet(config, num_classes=num_classes, in_chans=in_chans)
+    network: nn.Module = ByobNet(config, num_classes=num_classes, in_chans=in_chans, drop_path_rate=drop_path_rate)
     return network
 
 
@@ -90,10 +105,25 @@ def drop_path_rates(last: float, depths: tuple[int, ...]) -> list[list[float]]:
 
 
 def create_model(
-    *, model_name: str, num_classes: int, in_chans: int, img_size: int | None = None, drop_rate: float | None = None
+    *,
+    model_name: str,
+    num_classes: int,
+    in_chans: int,
+    img_size: int | None = None,
+    drop_rate: float | None = None,
+    drop_path_rate: float | None = None,
 ) -> nn.Module:
-    """A network of timm's registry, with fresh weights; `img_size` only for networks of a fixed size."""
-    given = {"img_size": img_size, "drop_rate": drop_rate}
+    """A network of timm's registry, with fresh weights.
+
+    Args:
+        model_name: Its architecture, without a pretrained tag.
+        num_classes: Outputs.
+        in_chans: Channels of the images.
+        img_size: Side of the images, only for networks of a fixed size.
+        drop_rate: Dropout before the classifier; None keeps the architecture's own.
+        drop_path_rate: Stochastic depth of the last block, only for networks that take it.
+    """
+    given = {"img_size": img_size, "drop_rate": drop_rate, "drop_path_rate": drop_path_rate}
     network: nn.Module = timm.create_model(
         model_name,
         pretrained=False,
@@ -110,6 +140,42 @@ def model_names() -> list[str]:
     return names
 
 
-def has_fixed_size(model_name: str) -> bool:
-    """Whether a network of timm must be told the size of its images, and accepts to be."""
-    return bool(timm.get_pretrained_cfg(model_name).fixed_input_size)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InputSize:
+    """The images that an architecture is meant for."""
+
+    pixels: int
+    """Side of the images of its default pretrained form."""
+    is_fixed: bool
+    """Whether it must be told the size of its images, and accepts to be."""
+
+
+def input_size(model_name: str) -> InputSize:
+    """What timm's records say of an architecture's images; nothing is built."""
+    config = timm.get_pretrained_cfg(model_name)
+    _, height, width = config.input_size
+    # Those of oblong images are told a square size, else they would refuse square images.
+    return InputSize(pixels=min(height, width), is_fixed=bool(config.fixed_input_size) or height != width)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Structure:
+    """What only the built network tells."""
+
+    parameters: int
+    """With 1000 classes."""
+    takes_drop_path: bool
+
+
+@cache
+def structure(model_name: str) -> Structure:
+    """Builds an architecture without weights, and looks at it."""
+    with torch.device("meta"):
+        try:
+            network = create_model(model_name=model_name, num_classes=1000, in_chans=3, drop_path_rate=0.5)
+        except TypeError:  # raised by classes that have no such argument
+            network = create_model(model_name=model_name, num_classes=1000, in_chans=3)
+    return Structure(
+        parameters=sum(parameter.numel() for parameter in network.parameters()),
+        takes_drop_path=any(isinstance(module, DropPath) and module.drop_prob > 0 for module in network.modules()),
+    )

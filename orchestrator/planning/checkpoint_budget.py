@@ -51,6 +51,14 @@ def _largest(plan: Plan) -> int:
     # Deferred: networks are built, which needs torch.
     from trainers.sizes import checkpoint_bytes, state_share, weight_bytes
 
-    weights = {name: weight_bytes(backbone, plan.data) for name, backbone in plan.backbones.items()}
+    sizes = {cell.backbone.name: cell.image_size for cell in plan.cells}
+    weights = {name: weight_bytes(backbone, plan.data, sizes[name]) for name, backbone in plan.backbones.items()}
     shares = {name: state_share(optimizer) for name, optimizer in plan.optimizers.items()}
-    return max(checkpoint_bytes(weights[c.backbone.name], shares[c.optimizer.name]) for c in plan.cells)
+    return max(
+        checkpoint_bytes(
+            weights[cell.backbone.name],
+            shares[cell.optimizer.name],
+            has_average=cell.recipe.ema_decay is not None,
+        )
+        for cell in plan.cells
+    )

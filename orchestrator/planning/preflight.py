@@ -26,7 +26,7 @@ def _check_images(plan: Plan) -> None:
     from trainers.datasets import check_data
 
     check_data(plan.data)
-    size = plan.data.image_size or get_dataset(plan.data.name).image_size
+    size = get_dataset(plan.data.name).image_size
     for cell in plan.cells:
         if cell.recipe.crop_padding >= size:
             raise SpecError(
@@ -48,6 +48,5 @@ def _check_classes(plan: Plan) -> None:
 
     for optimizer in plan.optimizers.values():
         optimizer_class(optimizer)
-    size = plan.data.image_size or dataset.image_size
-    for backbone in plan.backbones.values():
+    for backbone, size in {cell.backbone.name: (cell.backbone, cell.image_size) for cell in plan.cells}.values():
         build_backbone(backbone, classes=dataset.classes, channels=dataset.channels, image_size=size)
