@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Iterator
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
 
 from orchestrator.errors import SpecError
-from search_spaces.backbones import list_backbones
+from search_spaces.backbones import BackboneInfo, Initialisation, accepted_sizes, list_backbones
 from search_spaces.datasets import list_datasets
 from search_spaces.errors import unknown_name
 from search_spaces.optimizers import list_optimizers
@@ -16,23 +17,17 @@ from search_spaces.recipes import list_recipes
 
 
 def catalogue(
-    what: Literal["backbones", "optimizers", "recipes", "datasets", "sweeps"],
+    what: Literal["backbones", "optimizers", "recipes", "datasets", "sweeps"], *, every_name: bool = False
 ) -> list[dict[str, Any]]:
-    """The entries of one catalogue, each with the same keys."""
+    """The entries of one catalogue, each with the same keys.
+
+    Args:
+        what: Which catalogue.
+        every_name: Of the backbones also those of timm that have no entry of their own here.
+    """
     match what:
         case "backbones":
-            return [
-                {
-                    "name": info.name,
-                    "family": info.family,
-                    "parameters": info.parameters,
-                    "macs": info.macs,
-                    "input_size": info.input_size,
-                    "initialisation": info.initialisation,
-                    "source": info.source,
-                }
-                for info in list_backbones()
-            ]
+            return [*map(_backbone, list_backbones()), *(_names_of_timm() if every_name else ())]
         case "optimizers":
             return [
                 {"name": info.name, "category": info.category, "class": info.class_path, "source": info.source}
@@ -55,6 +50,53 @@ def catalogue(
             ]
         case "sweeps":
             return [{"name": path.stem, "about": _first_comment(path), "file": str(path)} for path in _sweep_files()]
+
+
+def _backbone(info: BackboneInfo) -> dict[str, Any]:
+    return {
+        "name": info.name,
+        "family": info.family,
+        "parameters": info.parameters,
+        "macs": info.macs,
+        "input_size": info.input_size,
+        "image_sizes": _image_sizes(info),
+        "initialisation": info.initialisation,
+        "source": info.source,
+    }
+
+
+def _image_sizes(info: BackboneInfo) -> str | None:
+    """Which images it sees: sides in pixels that it takes, and what becomes of others."""
+    if info.family == "synthetic":
+        return None
+    sizes = accepted_sizes(info)
+    if not sizes:
+        return "any"
+    resized = f"; others are resized to {info.input_size}" if info.input_size in sizes else ""
+    return ", ".join(map(str, sizes)) + resized
+
+
+def _names_of_timm() -> Iterator[dict[str, Any]]:
+    """From timm's records alone: nothing is built, so parameters are not known."""
+    # Deferred: importing timm takes seconds.
+    from trainers.timm_models import input_size, model_names
+
+    known = {info.name for info in list_backbones()}
+    for name in model_names():
+        if name in known:
+            continue
+        size = input_size(name)
+        how = "it is built for" if size.is_fixed else "it sees"
+        yield {
+            "name": name,
+            "family": "timm",
+            "parameters": None,
+            "macs": None,
+            "input_size": size.pixels,
+            "image_sizes": f"all are resized to {size.pixels}; with data.image_size {how} that size",
+            "initialisation": Initialisation.TIMM,
+            "source": "timm",
+        }
 
 
 def sweep_file(given: Path) -> Path:

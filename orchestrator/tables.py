@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -14,6 +14,8 @@ from orchestrator.planning.cost import Cost
 from orchestrator.planning.plan import Plan
 from orchestrator.status import CellStatus, SweepStatus
 from orchestrator.store.compaction import CompactionSummary
+from search_spaces.backbones import image_size_for
+from search_spaces.datasets import get_dataset
 
 MARKS = {"COMPLETE": "", "DIVERGED": "div", "PRUNED": "pruned", "FAIL": "fail"}
 
@@ -34,6 +36,7 @@ def plan_text(plan: Plan, cost: Cost) -> Group:
     return Group(
         Text(f"backbones:  {backbones}"),
         Text(f"optimizers: {optimizers}"),
+        *(Text(line) for line in _resized(plan)),
         _plan_table(plan),
         Text(f"cost: {hours}{cost.basis}"),
     )
@@ -49,7 +52,26 @@ def plan_json(plan: Plan, cost: Cost) -> dict[str, Any]:
         "by_role": plan.trials_by_role(),
         "slot_hours": cost.slot_hours,
         "slot_hours_from": cost.basis,
+        "image_sizes": _image_sizes(plan),
     }
+
+
+def _image_sizes(plan: Plan) -> dict[str, int]:
+    """Side in pixels of what each network sees."""
+    data_size = get_dataset(plan.data.name).image_size
+    return {
+        name: image_size_for(backbone, data_size, plan.spec.data.image_size)
+        for name, backbone in plan.backbones.items()
+    }
+
+
+def _resized(plan: Plan) -> Iterator[str]:
+    """A line for every size that the data set's images are brought to."""
+    data_size = get_dataset(plan.data.name).image_size
+    sizes = _image_sizes(plan)
+    for size in sorted(set(sizes.values()) - {data_size}):
+        names = ", ".join(name for name in sizes if sizes[name] == size)
+        yield f"images:     {data_size} px, resized to {size} px for {names}"
 
 
 def _plan_table(plan: Plan) -> Table:

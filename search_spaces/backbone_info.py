@@ -59,3 +59,5 @@ class BackboneInfo:
     """Pixels of that form."""
     initialisation: Initialisation = Initialisation.OWN
     source: str = ""
+    source_sha256: str | None = None
+    """Digest of the source of a user's own function; None for what comes with a recorded version."""

@@ -184,8 +184,14 @@ def form_for(info: BackboneInfo, image_size: int) -> BackboneInfo:
     for form in forms:
         if _accepts(form, image_size):
             return form
-    accepted = ", ".join(map(str, sorted({size for form in forms for size in form.image_sizes})))
+    accepted = ", ".join(map(str, accepted_sizes(info)))
     raise UserError(f"backbone {info.name} takes images of {accepted} px; got {image_size} px; set data.image_size")
+
+
+def accepted_sizes(info: BackboneInfo) -> tuple[int, ...]:
+    """Sides in pixels of the images that one of its forms takes; empty where one takes any."""
+    sizes = [form.image_sizes for form in _forms(info)]
+    return tuple(sorted({size for taken in sizes for size in taken})) if all(sizes) else ()
 
 
 def image_size_for(info: BackboneInfo, data_size: int, asked: int | None) -> int:

@@ -37,6 +37,8 @@ class OptimizerInfo:
     """Import path, `package.module:Class`."""
     hyperparameters: tuple[Hyperparameter, ...]
     source: str = ""
+    source_sha256: str | None = None
+    """Digest of the source of a user's own class; None for what comes with a recorded version."""
 
     @property
     def space(self) -> SearchSpace:

@@ -263,6 +263,28 @@ def test_list_has_the_promised_facts(call: Call) -> None:
         assert json.loads(call("list", what, "--json").out)
 
 
+def test_every_network_of_timm_is_listed_when_asked_for(call: Call) -> None:
+    few, every = (json.loads(call("list", "backbones", *more, "--json").out) for more in ((), ("--all",)))
+    assert every[: len(few)] == few
+    assert {tuple(entry) for entry in every} == {tuple(few[0])}, "all have the same keys"
+    by_name = {entry["name"]: entry for entry in every}
+    assert len(by_name) == len(every) > 1000, "a name of the catalogue is not listed a second time"
+    resnet, vit = by_name["resnet18"], by_name["vit_base_patch16_384"]
+    assert (resnet["family"], resnet["input_size"]) == ("timm", 224)
+    assert resnet["image_sizes"] == "all are resized to 224; with data.image_size it sees that size"
+    assert vit["image_sizes"] == "all are resized to 384; with data.image_size it is built for that size"
+    assert by_name["resnet50"]["image_sizes"] == "32, 160, 192, 224, 256, 288; others are resized to 224"
+    assert by_name["resnet50"]["initialisation"] == "timm"
+    assert "for backbones" in call("list", "optimizers", "--all").err
+
+
+def test_a_plan_tells_which_images_are_resized(call: Call, write_spec: Callable[..., str]) -> None:
+    grid = {"backbones": ["test_resnet", "resnet_digits"], "optimizers": ["sgd"]}
+    spec = write_spec(grid=grid, data={"name": "digits", "image_size": 32})
+    assert json.loads(call("plan", spec, "--json").out)["image_sizes"] == {"test_resnet": 32, "resnet_digits": 32}
+    assert "images:     8 px, resized to 32 px for test_resnet, resnet_digits" in call("plan", spec).out
+
+
 @pytest.mark.parametrize("sweep", ["quickstart", "synthetic_small"])
 def test_sweeps_that_come_along_are_planned_by_name(call: Call, sweep: str) -> None:
     assert json.loads(call("plan", sweep, "--json").out)["sweep"] == sweep

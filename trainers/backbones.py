@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from search_spaces.backbones import BackboneInfo, Initialisation, get_backbone, list_backbones
 from search_spaces.errors import UserError, unknown_name
-from trainers.imports import OWN_CODE_ERRORS, load_callable
+from trainers.imports import OWN_CODE_ERRORS, check_source, load_callable, source_sha256
 
 if TYPE_CHECKING:
     from torch import nn
@@ -67,6 +67,7 @@ def _own_backbone(path: str) -> BackboneInfo:
         takes_drop_path="drop_path_rate" in parameters,
         initialisation=Initialisation.OWN,
         source="own code",
+        source_sha256=source_sha256(path),
     )
 
 
@@ -93,6 +94,7 @@ def build_backbone(
     if not 0 <= drop_path < 1:
         raise UserError(f"drop_path must be at least 0 and below 1; got {drop_path}")
     builder = load_callable(info.builder, purpose=f"backbone {info.name}")
+    check_source(info.builder, info.source_sha256, purpose=f"backbone {info.name}")
     arguments = {**info.arguments, "num_classes": classes}
     if info.takes_channels:
         arguments["in_chans"] = channels

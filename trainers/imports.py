@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import ast
+import hashlib
 import importlib
-from collections.abc import Callable
+import importlib.util
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -24,6 +30,11 @@ OWN_CODE_ERRORS = (
     ValueError,
 )
 """What a user's own code is likely to raise when it is looked at before a sweep starts."""
+
+_RECORDED = frozenset(
+    {"orchestrator", "search_spaces", "trainers", "torch", "torchvision", "timm", "pytorch_optimizer"}
+)
+"""Packages whose version is recorded with every sweep, ours by a digest of its source."""
 
 
 def _import(name: str) -> ModuleType:
@@ -65,3 +76,102 @@ def load_callable(path: str, *, purpose: str) -> Callable[..., Any]:
     if not callable(found):
         raise UserError(f"{purpose}: {path} is {type(found).__name__}, not a class or function")
     return found
+
+
+def own_modules(import_path: str) -> Mapping[str, tuple[Path, ...]]:
+    """The user's own modules that code at an import path is made of: the named one, and those that it imports.
+
+    Followed are imports that are written as such, wherever in a file; of a package, those of all its files. What is
+    installed beside torch, what comes with Python, and bocb itself are not the user's own.
+
+    Args:
+        import_path: `package.module:name`.
+
+    Returns:
+        By top-level name its file, or the folders of its package.
+    """
+    found: dict[str, tuple[Path, ...]] = {}
+    waiting = [import_path.partition(":")[0].partition(".")[0]]
+    while waiting:
+        name = waiting.pop()
+        if name in found or name in _RECORDED or name in sys.stdlib_module_names:
+            continue
+        if places := _own_places(name):
+            found[name] = places
+            waiting += [top for place in places for file in _sources(place) for top in _imported(file)]
+    return found
+
+
+def _own_places(name: str) -> tuple[Path, ...]:
+    """Where a top-level module lies, or nowhere if it is installed or cannot be found."""
+    try:
+        spec = importlib.util.find_spec(name)
+    except (ImportError, ValueError):  # it has no specification, as a program that was started has none
+        return ()
+    if spec is None:
+        return ()
+    # A package is its folders, with or without an __init__.py; a module is its file.
+    places = spec.submodule_search_locations or ([spec.origin] if spec.has_location and spec.origin else [])
+    own = [Path(place) for place in places if not {"site-packages", "dist-packages"} & set(Path(place).parts)]
+    # Any folder on the Python path can be imported; one without Python in it is no code.
+    return tuple(place for place in own if _sources(place))
+
+
+def _sources(place: Path) -> list[Path]:
+    return sorted(place.rglob("*.py")) if place.is_dir() else [place]
+
+
+def _imported(file: Path) -> Iterator[str]:
+    """Top-level names of the absolute imports of a file; none of what is not Python."""
+    try:
+        tree = ast.parse(file.read_bytes())
+    except (SyntaxError, ValueError):
+        return
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+            yield node.module.partition(".")[0]
+
+
+@cache
+def source_sha256(import_path: str) -> str | None:
+    """SHA-256 of the Python source that code at an import path is made of; None where its version is recorded anyway.
+
+    That is the files of `own_modules`: all of a package, because code may find its parts in ways that no import
+    shows. Names within their folders count, the folders' places do not, so that code can move. Data files and
+    compiled extensions are left out. The answer is kept, so that it belongs to what this process has imported.
+
+    Args:
+        import_path: `package.module:name`.
+    """
+    modules = own_modules(import_path)
+    if not modules:
+        return None
+    digest = hashlib.sha256()
+    for name, places in sorted(modules.items()):
+        for place in places:
+            for file in _sources(place):
+                inside = file.relative_to(place).as_posix() if place.is_dir() else file.suffix
+                content = file.read_bytes()
+                digest.update(f"{name}/{inside} {len(content)}\n".encode())
+                digest.update(content)
+    return digest.hexdigest()
+
+
+def check_source(import_path: str, recorded: str | None, *, purpose: str) -> None:
+    """Refuses code of the user's own that is not the one that was planned with.
+
+    Args:
+        import_path: `package.module:name`.
+        recorded: Its `source_sha256` in the plan; None asks for nothing.
+        purpose: What it is for, for the message.
+
+    Raises:
+        UserError: Its source has changed, or is another one on this machine.
+    """
+    if recorded is not None and source_sha256(import_path) != recorded:
+        raise UserError(
+            f"{purpose}: the source of {import_path} on this machine is not the one that the sweep was started with; "
+            "stop the sweep and resume it to go on with the changed source, or undo the change"
+        )

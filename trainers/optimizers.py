@@ -14,7 +14,7 @@ from torch.optim import Optimizer
 from search_spaces.errors import UserError, unknown_name
 from search_spaces.optimizers import HpValue, OptimizerInfo, check_hyperparameters
 from search_spaces.recipes import DecayExemption
-from trainers.imports import load_callable
+from trainers.imports import check_source, load_callable
 from trainers.trainer import ParameterGroup
 
 _DECAYED_ONLY: dict[str, HpValue] = {"weight_decay": 0.0, "always_adapt": False}
@@ -38,9 +38,11 @@ def optimizer_class(info: OptimizerInfo) -> type[Optimizer]:
     """The class of an optimizer, seen to take every one of its hyper-parameters.
 
     Raises:
-        UserError: The class cannot be imported, is no torch optimizer, or lacks an argument.
+        UserError: The class cannot be imported, is no torch optimizer, has another source than the one that was
+            planned with, or lacks an argument.
     """
     found = load_callable(info.class_path, purpose=f"the class of optimizer {info.name}")
+    check_source(info.class_path, info.source_sha256, purpose=f"the class of optimizer {info.name}")
     if not (isinstance(found, type) and issubclass(found, Optimizer)):
         raise UserError(f"the class of optimizer {info.name}, {info.class_path}, is not a torch.optim.Optimizer")
     parameters = inspect.signature(found).parameters

@@ -28,7 +28,7 @@ from search_spaces.datasets import get_dataset
 from search_spaces.errors import UserError
 from search_spaces.optimizers import OptimizerInfo, check_hyperparameters, get_optimizer
 from trainers.config import TrialConfig, config_digest
-from trainers.imports import OWN_CODE_ERRORS, load_callable
+from trainers.imports import OWN_CODE_ERRORS, check_source, load_callable
 from trainers.measurement import Measurement
 from trainers.memory import resident_memory
 from trainers.schedule import learning_rate
@@ -252,6 +252,7 @@ def behaviour_of(backbone: BackboneInfo) -> Behaviour:
             " synthetic_c or synthetic_d, or a function that returns trainers.synthetic.Behaviour"
         )
     function = load_callable(backbone.builder, purpose=purpose)
+    check_source(backbone.builder, backbone.source_sha256, purpose=purpose)
     try:
         behaviour = function(**backbone.arguments)
     except OWN_CODE_ERRORS as error:

@@ -132,13 +132,18 @@ def report(
 
 def list_names(
     what: Annotated[Literal["backbones", "optimizers", "recipes", "datasets", "sweeps"], typer.Argument()],
+    every_name: Annotated[
+        bool, typer.Option("--all", help="Of the backbones also every architecture of timm.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Show what there is: backbones, optimizers, recipes, data sets or sweeps, with facts about each."""
     from orchestrator.catalogue import catalogue
     from orchestrator.tables import table_of
 
-    entries = catalogue(what)
+    if every_name and what != "backbones":
+        raise UsageError(f"--all is for backbones; `bocb list {what}` shows all there is")
+    entries = catalogue(what, every_name=every_name)
     if as_json:
         print_json(entries)
     elif entries:

@@ -15,6 +15,7 @@ from search_spaces.optimizers import OptimizerInfo, custom_optimizer, get_optimi
 from search_spaces.recipes import Recipe, recipe_for
 from trainers.backbones import resolve_backbone
 from trainers.config import DataConfig, TrainOn, Validation
+from trainers.imports import source_sha256
 
 
 def make_plan(spec: Spec) -> Plan:
@@ -112,6 +113,7 @@ def _optimizer(spec: Spec, name: str) -> OptimizerInfo:
     own: OptimizerSection | None = spec.optimizers.get(name)
     if own is not None:
         info = custom_optimizer(name, class_path=own.class_, arguments=own.args, ranges=ranges)
+        info = replace(info, source_sha256=source_sha256(own.class_))
     else:
         info = get_optimizer(name)
         info = with_ranges(info, ranges) if ranges else info

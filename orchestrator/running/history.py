@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+import json
+from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
@@ -10,7 +11,7 @@ from orchestrator.clock import utc_now
 from orchestrator.planning.plan import Plan, Role, cell_key
 from orchestrator.planning.spec_changes import check_edit
 from orchestrator.running.outcomes import DAMAGED, RETRY_ALL, Loss, Outcome, State, TrialRecord, failure_kind
-from orchestrator.running.trial_rows import gpu_share
+from orchestrator.running.trial_rows import gpu_share, own_sources
 from orchestrator.store.reader import read_rows
 from orchestrator.store.schema import AttemptRow, CurveRow, SweepRow, TrialRow
 from orchestrator.store.store import SweepStore
@@ -33,6 +34,8 @@ class History:
     """Per cell key, the validation accuracies of its ended tune trials; only where the plan prunes."""
     gpu_seconds: float
     """What all attempts so far cost, those that were lost included."""
+    of_other_source: Mapping[str, int]
+    """Per backbone or optimizer whose own source has changed since, how many ended trials the former source made."""
 
 
 def recorded_versions(store: SweepStore) -> list[SweepRow]:
@@ -75,6 +78,7 @@ def read_history(store: SweepStore, plan: Plan, retry: Collection[str] = ()) -> 
         unfinished=tuple(row for row in attempts if row.outcome == Outcome.RUNNING),
         tune_curves=_tune_curves(store, plan, rows),
         gpu_seconds=sum(row.gpu_seconds or 0.0 for row in attempts),
+        of_other_source=_of_other_source(plan, [row for row in rows if row.trial_id not in retried]),
     )
 
 
@@ -131,6 +135,19 @@ def _share_of_lost(plan: Plan, rows: list[TrialRow]) -> float:
         devices != {"cpu"} if devices else resources.gpus_per_trial != "auto" or resources.max_gpu_hours is not None
     )
     return gpu_share(plan) if is_gpu else 0.0
+
+
+def _of_other_source(plan: Plan, rows: list[TrialRow]) -> Mapping[str, int]:
+    cells = {cell.key: cell for cell in plan.cells}
+    found: Counter[str] = Counter()
+    for row in rows:
+        cell = cells.get(cell_key(row.backbone, row.recipe, row.optimizer))
+        if cell is None or row.source_sha256 is None:
+            continue
+        before, now = json.loads(row.source_sha256), json.loads(own_sources(cell) or "{}")
+        names = {"backbone": row.backbone, "optimizer": row.optimizer}
+        found.update(f"{part} {names[part]}" for part in names if before.get(part) != now.get(part))
+    return found
 
 
 def _records(attempts: list[AttemptRow], batch_size: int) -> dict[str, TrialRecord]:

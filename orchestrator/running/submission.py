@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import shlex
 import shutil
 import tempfile
@@ -19,6 +18,7 @@ from ray.job_submission import JobStatus, JobSubmissionClient
 from orchestrator.errors import ClusterError, Exit
 from orchestrator.planning.spec import Spec
 from orchestrator.store.store import Store
+from trainers.imports import own_modules
 
 PACKAGES = ("orchestrator", "search_spaces", "trainers")
 POLL_SECONDS = 2.0
@@ -145,18 +145,10 @@ def _package(spec: Spec) -> Iterator[Path]:
 
 
 def _own_modules(spec: Spec) -> set[Path]:
-    """Files and folders of the code that a spec names by `package.module:name` and no distribution installed."""
+    """Files and folders of the code that a spec names by `package.module:name`, with all that it imports."""
     backbones = [spec.grid.backbones] if isinstance(spec.grid.backbones, str) else spec.grid.backbones
     named = [name for name in backbones if ":" in name] + [own.class_ for own in spec.optimizers.values()]
-    found = set()
-    for top in {name.partition(":")[0].partition(".")[0] for name in named} - set(PACKAGES):
-        module = importlib.util.find_spec(top)
-        if module is None:
-            continue
-        # A package is its folders, with or without an __init__.py; a module is its file.
-        places = module.submodule_search_locations or ([module.origin] if module.origin else [])
-        found |= {Path(place) for place in places if "site-packages" not in Path(place).parts}
-    return found
+    return {place for name in named for places in own_modules(name).values() for place in places}
 
 
 def _copy(source: Path, folder: Path) -> None:

@@ -135,6 +135,11 @@ def _run_claimed(
 ) -> Exit:
     """One driver's life, from its claim to its last row."""
     past = read_history(sweep, plan, options.retry)
+    for name, count in past.of_other_source.items():
+        progress.say(
+            f"the source of {name} has changed since {count} of its trials ended: they stay, and new ones run with "
+            "the new source (column source_sha256 of trials); give the sweep a new name to run all of it again"
+        )
     with TableWriter(sweep, lease) as writer:
         version = version_row(plan, past.version, lease)
         opening: list[Row] = [] if version is past.version else [version]

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from orchestrator.clock import utc_now
-from orchestrator.planning.plan import Plan, PlannedTrial, Role
+from orchestrator.planning.plan import Cell, Plan, PlannedTrial, Role
 from orchestrator.provenance import code_version
 from orchestrator.running.outcomes import Outcome, State, Verdict
 from orchestrator.store.schema import AttemptRow, CurveRow, TrialRow
@@ -175,10 +175,18 @@ def trial_row(plan: Plan, attempt: RunningAttempt, verdict: Verdict, *, micro_ba
         recipe_settings=recipe_settings(trial.cell.recipe),
         repeats=trial.repeats,
         micro_batch=micro_batch,
+        source_sha256=own_sources(trial.cell),
         **_hyperparameters(attempt.resolved.hp if attempt.resolved else trial.hp),
         **_curve_facts(attempt, is_result=verdict.state is not State.FAIL),
         **_resolved_facts(attempt.resolved),
     )
+
+
+def own_sources(cell: Cell) -> str | None:
+    """Digests of the user's own source in a cell, by part, as a JSON object; None where all of it is bocb's."""
+    parts = {"backbone": cell.backbone.source_sha256, "optimizer": cell.optimizer.source_sha256}
+    own = {part: digest for part, digest in parts.items() if digest is not None}
+    return json.dumps(own, sort_keys=True) if own else None
 
 
 def gpu_share(plan: Plan) -> float:

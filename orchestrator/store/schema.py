@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 import pyarrow as pa
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 TEXT = pa.string()
 INTEGER = pa.int64()
@@ -144,6 +144,11 @@ class TrialRow:
     val_top1_best_raw: float | None = column(METRIC, "As `val_top1_best`, of the weights themselves.", optional=True)
     val_top1_median10_raw: float | None = column(
         METRIC, "As `val_top1_median10`, of the weights themselves.", optional=True
+    )
+    source_sha256: str | None = column(
+        TEXT,
+        "Digests of the user's own source, by part (backbone, optimizer), as a JSON object; null without any.",
+        optional=True,
     )
 
 
