@@ -27,3 +27,18 @@ def learning_rate(peak: float, step: int, *, steps_per_epoch: int, epochs: int, 
     if step < warmup_steps:
         rate *= 1 - (1 - step / warmup_steps) * (1 - recipe.warmup_start_share)
     return rate
+
+
+def constant_rate(peak: float, step: int, *, total_steps: int, warmup_share: float) -> float:
+    """The rate of step `step` (from 0) of a run whose optimizer wants no schedule but a linear warm-up.
+
+    Step i of a warm-up of n steps takes the share (i + 1) / n.
+
+    Raises:
+        ValueError: The step is not one of the run, or the share is none.
+    """
+    if not 0 <= step < total_steps:
+        raise ValueError(f"step must lie in [0, {total_steps}); got {step}")
+    if not 0 <= warmup_share <= 1:
+        raise ValueError(f"warmup_share must lie in [0, 1]; got {warmup_share}")
+    return peak * min(1.0, (step + 1) / max(1, round(warmup_share * total_steps)))

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
+from torch.optim.swa_utils import update_bn
 
 from search_spaces.recipes import Recipe
 from trainers.augmentation.pipeline import Augmentation
 from trainers.averaging import WeightAverage
+from trainers.curvature import CurvatureOptimizer, sampled_loss, sampled_terms
 from trainers.images import Batch
 from trainers.losses import training_loss
 from trainers.pixels import Pixels
@@ -62,6 +65,7 @@ class TrainingStep:
         self._dtype = dtype
         self._micro_batch = micro_batch
         self._average = average
+        self._classes = classes
         self.scaler = torch.amp.GradScaler(self._device_type, enabled=dtype is torch.float16)
 
     def take(self, batch: Batch, *, step: int, lr: float, generator: torch.Generator) -> StepResult:
@@ -76,6 +80,8 @@ class TrainingStep:
         for group in self._optimizer.param_groups:
             group["lr"] = lr
         inputs, targets = self._augmentation(batch, generator)
+        if isinstance(self._optimizer, CurvatureOptimizer) and self._optimizer.needs_curvature:
+            self._estimate_curvature(self._optimizer, inputs)
         self._optimizer.zero_grad()
         loss = torch.zeros((), device=inputs.device)
         for start, end in micro_batches(len(inputs), self._micro_batch):
@@ -86,6 +92,34 @@ class TrainingStep:
         if self._average is not None:
             self._average.update(step)
         return StepResult(loss=loss, grad_norm=norm)
+
+    def _estimate_curvature(self, optimizer: CurvatureOptimizer, inputs: Tensor) -> None:
+        """Gives the optimizer the estimate of this batch, for which the batch passes through the network once more.
+
+        BatchNorm takes its statistics up twice. float16 would need a loss scale of its own: the pass is in float32.
+        """
+        self._optimizer.zero_grad()
+        for start, end in micro_batches(len(inputs), self._micro_batch):
+            with torch.autocast(self._device_type, self._dtype, enabled=self._dtype is torch.bfloat16):
+                loss = sampled_loss(self._recipe.loss, self._network(inputs[start:end]))
+            torch.autograd.backward(loss * ((end - start) / len(inputs)))
+        optimizer.update_curvature(sampled_terms(self._recipe.loss, len(inputs), self._classes))
+
+    def settle(self, batches: Iterable[tuple[Batch, torch.Generator]]) -> None:
+        """Takes BatchNorm's statistics anew, as means over augmented batches seen with the weights as they are now.
+
+        Args:
+            batches: Each with the generator that its augmentation draws from.
+        """
+        with torch.autocast(self._device_type, self._dtype, enabled=self._dtype is not torch.float32):
+            update_bn(self._pieces(batches), self._network)
+
+    def _pieces(self, batches: Iterable[tuple[Batch, torch.Generator]]) -> Iterator[Tensor]:
+        for batch, generator in batches:
+            with torch.autocast(self._device_type, enabled=False):
+                inputs, _ = self._augmentation(batch, generator)
+            for start, end in micro_batches(len(inputs), self._micro_batch):
+                yield inputs[start:end]
 
     def _backward(self, inputs: Tensor, targets: Tensor, share: float) -> Tensor:
         """Adds the gradient of some images of a batch, of which they are a share; returns their part of its loss."""

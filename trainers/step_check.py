@@ -98,7 +98,7 @@ class StepChecker:
         return network.to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 
     def _train(self, network: nn.Module, images: ResidentImages, optimizer: OptimizerInfo, recipe: Recipe) -> None:
-        """Takes a step, and evaluates after it.
+        """Takes a step, or two where the first moves nothing, and evaluates after it.
 
         Raises:
             ValueError: A loss is not finite, or no weight has changed.
@@ -124,11 +124,13 @@ class StepChecker:
         generator = torch.Generator().manual_seed(stream_seed(0, "augmentation"))
         lr = float(optimizer.defaults["lr"] or 0)
         loss = step.take(batch, step=0, lr=lr, generator=generator).loss.item()
+        if _is_unchanged(network, before):  # SOAP's first step only starts its averages
+            loss = step.take(batch, step=1, lr=lr, generator=generator).loss.item()
         batches = images.evaluation_batches(batch_size=self._batch_size)
         after = evaluate(network, batches, pixels=self._pixels, classes=classes, dtype=dtype).loss
         if not (math.isfinite(loss) and math.isfinite(after)):
             raise ValueError(f"the loss is {loss} in the step and {after} after it")
-        if all(torch.equal(old, new) for old, new in zip(before, network.parameters(), strict=True)):
+        if _is_unchanged(network, before):
             raise ValueError("no weight has changed")
 
     def _random_images(self) -> tuple[Tensor, Tensor]:
@@ -138,3 +140,7 @@ class StepChecker:
         images = torch.randint(256, shape, dtype=torch.uint8, generator=generator)
         labels = torch.randint(self._dataset.classes, (self._batch_size,), generator=generator)
         return images.to(self._device), labels.to(self._device)
+
+
+def _is_unchanged(network: nn.Module, before: list[Tensor]) -> bool:
+    return all(torch.equal(old, new) for old, new in zip(before, network.parameters(), strict=True))

@@ -7,6 +7,7 @@ and a trial that was interrupted, in the middle of an epoch too, goes on exactly
 
 from __future__ import annotations
 
+import itertools
 import math
 import time
 from collections.abc import Callable
@@ -17,6 +18,7 @@ import torch
 
 from search_spaces.backbones import acting_drop_path
 from search_spaces.errors import UserError
+from search_spaces.optimizers import WARMUP_SHARE
 from trainers.averaging import WeightAverage
 from trainers.backbones import build_backbone
 from trainers.config import TrialConfig, config_digest
@@ -25,11 +27,11 @@ from trainers.evaluation import Evaluation, evaluate, guessing
 from trainers.images import Framing, Images, ResidentImages, framing_of
 from trainers.measurement import Measurement
 from trainers.memory import resident_memory
-from trainers.optimizers import build_optimizer
+from trainers.optimizers import AveragingOptimizer, build_optimizer
 from trainers.pixels import Pixels
 from trainers.precision import arithmetic
 from trainers.process import reset_process_state, seed_process
-from trainers.schedule import learning_rate
+from trainers.schedule import constant_rate, learning_rate
 from trainers.seeds import stream_seed
 from trainers.snapshot import load_snapshot, snapshot_of
 from trainers.step import TrainingStep
@@ -38,6 +40,8 @@ from trainers.trainer import Resolved
 _EVALUATION_BATCH = 512
 _STEPS_BETWEEN_CHECKS = 16
 """Reading the loss waits for the device, so a loss that is not finite is noticed only this often."""
+_SETTLING_BATCHES = 50
+"""As the authors of Schedule-Free AdamW advise for networks with BatchNorm (arXiv 2405.15682)."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -85,7 +89,8 @@ class VisionTrainer:
         exemption = config.recipe.decay_exemption.acting_for(config.optimizer.name)
         built = build_optimizer(config.optimizer, config.hp, self._network, exemption)
         self._optimizer = built.optimizer
-        self._peak_lr = _peak_lr(config)
+        self._peak_lr = _number(config, "lr")
+        self._own_warmup = _number(config, WARMUP_SHARE) if config.optimizer.has_own_schedule else None
         self._average = _average(config, self._network, self._steps_per_epoch)
         self._step = TrainingStep(
             self._network,
@@ -143,6 +148,7 @@ class VisionTrainer:
         """
         started, before = time.perf_counter(), self._progress.seconds
         self._train_steps(between_steps or (lambda: None), started)
+        self._show_own_average()
         progress, self._progress = self._progress, self._fresh_progress()
         lr = self._rate(self._epoch * self._steps_per_epoch + progress.step - 1)
         self._epoch += 1
@@ -220,6 +226,9 @@ class VisionTrainer:
 
     def _rate(self, step: int) -> float:
         """The learning rate of step `step` of the run."""
+        if self._own_warmup is not None:
+            total = self._steps_per_epoch * self._config.epochs
+            return constant_rate(self._peak_lr, step, total_steps=total, warmup_share=self._own_warmup)
         return learning_rate(
             self._peak_lr,
             step,
@@ -233,6 +242,8 @@ class VisionTrainer:
         config, epoch, progress = self._config, self._epoch, self._progress
         before = progress.seconds
         self._network.train()
+        if isinstance(self._optimizer, AveragingOptimizer):
+            self._optimizer.train()
         batches = self._train.training_batches(
             seed=config.seed, epoch=epoch, batch_size=config.batch_size, first_step=progress.step
         )
@@ -252,6 +263,23 @@ class VisionTrainer:
                 progress.seconds = before + time.perf_counter() - started
                 between_steps()
 
+    def _show_own_average(self) -> None:
+        """Between epochs the network has the weights that its optimizer averages, where it does.
+
+        So evaluations and snapshots are of them, whoever asks for how many. BatchNorm's statistics were those of
+        other weights, and are taken anew from the epoch's first batches.
+        """
+        if not isinstance(self._optimizer, AveragingOptimizer):
+            return
+        self._optimizer.eval()
+        seed, epoch = self._config.seed, self._epoch
+        seed_process(seed, "settling", epoch)
+        batches = self._train.training_batches(seed=seed, epoch=epoch, batch_size=self._config.batch_size)
+        self._step.settle(
+            (batch, torch.Generator().manual_seed(stream_seed(seed, "augmentation", epoch, place)))
+            for place, batch in enumerate(itertools.islice(batches, _SETTLING_BATCHES))
+        )
+
     def _evaluation(self, part: Images, *, is_averaged: bool) -> Evaluation:
         size = min(_EVALUATION_BATCH, self._config.micro_batch or _EVALUATION_BATCH)
         with self._average.applied() if is_averaged and self._average else nullcontext():
@@ -270,11 +298,11 @@ def _average(config: TrialConfig, network: torch.nn.Module, steps_per_epoch: int
     return WeightAverage(network, config.recipe, config.epochs * steps_per_epoch)
 
 
-def _peak_lr(config: TrialConfig) -> float:
-    lr = config.hp["lr"]
-    if isinstance(lr, bool) or not isinstance(lr, float | int):
-        raise UserError(f"the learning rate of {config.optimizer.name} must be a number; got {lr!r}")
-    return float(lr)
+def _number(config: TrialConfig, name: str) -> float:
+    value = config.hp[name]
+    if isinstance(value, bool) or not isinstance(value, float | int):
+        raise UserError(f"{name} of {config.optimizer.name} must be a number; got {value!r}")
+    return float(value)
 
 
 def _resident(part: ImageSet, framing: Framing, device: torch.device) -> ResidentImages:

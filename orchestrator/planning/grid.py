@@ -11,7 +11,14 @@ from orchestrator.planning.spec import OptimizerSection, RangeTable, Spec
 from search_spaces.backbones import BackboneInfo, expand_backbones, form_for, full_name, image_size_for
 from search_spaces.datasets import get_dataset
 from search_spaces.errors import UserError
-from search_spaces.optimizers import OptimizerInfo, custom_optimizer, get_optimizer, with_ranges
+from search_spaces.optimizers import (
+    OptimizerInfo,
+    custom_optimizer,
+    expand_optimizers,
+    full_optimizer_name,
+    get_optimizer,
+    with_ranges,
+)
 from search_spaces.recipes import Recipe, recipe_for
 from trainers.backbones import resolve_backbone
 from trainers.config import DataConfig, TrainOn, Validation
@@ -51,7 +58,7 @@ def _data(spec: Spec) -> DataConfig:
 
 def _cells(spec: Spec) -> tuple[Cell, ...]:
     backbones = [_sized_backbone(spec, name) for name in _backbone_names(spec)]
-    optimizers = [_optimizer(spec, name) for name in _distinct("grid.optimizers", _as_list(spec.grid.optimizers))]
+    optimizers = [_optimizer(spec, name) for name in _optimizer_names(spec)]
     recipes = _distinct("grid.recipes", _recipe_names(spec))
     excluded = _excluded(spec, [info.name for info, _ in backbones], [info.name for info in optimizers])
     _check_described(spec, [info.name for info in optimizers])
@@ -105,6 +112,12 @@ def _sized_backbone(spec: Spec, name: str) -> tuple[BackboneInfo, int]:
     return form_for(info, size), size
 
 
+def _optimizer_names(spec: Spec) -> list[str]:
+    """The optimizers' names, with lists and short names written out."""
+    words = _as_list(spec.grid.optimizers)
+    return _distinct("grid.optimizers", (name for word in words for name in expand_optimizers(word)))
+
+
 def _optimizer(spec: Spec, name: str) -> OptimizerInfo:
     ranges = {
         dimension: entry.model_dump(exclude_none=True) if isinstance(entry, RangeTable) else entry
@@ -132,9 +145,9 @@ def _recipe(spec: Spec, name: str, backbone: BackboneInfo, image_size: int) -> R
 
 def _excluded(spec: Spec, backbones: list[str], optimizers: list[str]) -> set[tuple[str, str]]:
     for backbone, optimizer in spec.grid.exclude:
-        if full_name(backbone) not in backbones or optimizer not in optimizers:
+        if full_name(backbone) not in backbones or full_optimizer_name(optimizer) not in optimizers:
             raise SpecError(f"grid.exclude names {[backbone, optimizer]}, which is not a pair of the grid")
-    return {(full_name(backbone), optimizer) for backbone, optimizer in spec.grid.exclude}
+    return {(full_name(backbone), full_optimizer_name(optimizer)) for backbone, optimizer in spec.grid.exclude}
 
 
 def _check_described(spec: Spec, optimizers: list[str]) -> None:

@@ -12,14 +12,14 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from orchestrator.errors import SpecError, StoreError
 from orchestrator.planning.sections import Count, Name, NameList, Positive, Positive64, Section
 from orchestrator.planning.spec_errors import sentence_of
 from orchestrator.planning.training_section import TrainingSection
 from search_spaces.errors import UserError
-from search_spaces.optimizers import HpValue
+from search_spaces.optimizers import HpValue, full_optimizer_name
 from search_spaces.spaces import Scale
 from trainers.config import TrainOn, Validation
 
@@ -186,6 +186,16 @@ class Spec(Section):
     checkpoints: CheckpointsSection = CheckpointsSection()
     search_spaces: dict[Name, dict[Name, Range]] = Field(default_factory=dict)
     optimizers: dict[Name, OptimizerSection] = Field(default_factory=dict)
+
+    @field_validator("search_spaces")
+    @classmethod
+    def _by_full_name(cls, tables: dict[str, dict[str, Range]]) -> dict[str, dict[str, Range]]:
+        """The tables by the catalogue's names, so that a short name and the full one say the same."""
+        full = [full_optimizer_name(name) for name in tables]
+        for name in full:
+            if full.count(name) > 1:
+                raise UserError(f"[search_spaces.{name}] is there twice, once by its short name; leave one of them")
+        return dict(zip(full, tables.values(), strict=True))
 
     def canonical_json(self) -> str:
         """The spec as JSON with every default filled in and keys sorted: what the store records."""
