@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from search_spaces.errors import unknown_name
+from search_spaces.recipe_families import Form
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,6 +22,8 @@ class DatasetInfo:
     needs_path: bool
     recipe: str
     """The recipe of a sweep that names none."""
+    form: Form = Form.CIFAR
+    """Which form of a recipe it takes."""
     source: str = ""
 
 

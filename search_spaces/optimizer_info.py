@@ -3,11 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 from search_spaces.spaces import Dimension, Scale, SearchSpace
 
 HpValue = float | int | bool | str | None
 """A hyper-parameter's value, as JSON can hold it."""
+
+
+WARMUP_SHARE = "warmup_share"
+"""A hyper-parameter of this name belongs to the schedule, not to the class: the rate rises linearly for this share of
+the steps and then stays where it is, whatever the recipe says."""
+
+
+class Grouping(StrEnum):
+    """How an optimizer wants the parameters told apart."""
+
+    DECAY = "decay"
+    """Those with weight decay and those that the recipe exempts."""
+    MATRICES = "matrices"
+    """Before that, the weights of hidden linear and convolutional layers, which are stepped as matrices."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,13 +47,19 @@ class OptimizerInfo:
     name: str
     category: str
     """a: fixed rate and momentum; b: adaptive rate and momentum; c: other estimated rates; d: adaptive without
-    momentum (paper, Table A2); own: a user's class."""
+    momentum (paper, Table A2); later: not in the paper; own: a user's class."""
     class_path: str
     """Import path, `package.module:Class`."""
     hyperparameters: tuple[Hyperparameter, ...]
     source: str = ""
     source_sha256: str | None = None
     """Digest of the source of a user's own class; None for what comes with a recorded version."""
+    grouping: Grouping = Grouping.DECAY
+
+    @property
+    def has_own_schedule(self) -> bool:
+        """Whether the rate follows its own warm-up and then stays constant, instead of the recipe's schedule."""
+        return any(hp.name == WARMUP_SHARE for hp in self.hyperparameters)
 
     @property
     def space(self) -> SearchSpace:

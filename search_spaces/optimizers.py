@@ -11,19 +11,39 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from search_spaces.errors import UserError, unknown_name
+from search_spaces.later_optimizers import LATER
+from search_spaces.optimizer_info import WARMUP_SHARE as WARMUP_SHARE
+from search_spaces.optimizer_info import Grouping as Grouping
 from search_spaces.optimizer_info import HpValue as HpValue
 from search_spaces.optimizer_info import Hyperparameter as Hyperparameter
 from search_spaces.optimizer_info import OptimizerInfo as OptimizerInfo
-from search_spaces.published_optimizers import PUBLISHED
+from search_spaces.published_optimizers import PAPER20, PUBLISHED, SHORT_NAMES
 from search_spaces.released_optimizers import RELEASED
 from search_spaces.spaces import Scale, dimension_from_spec
 
-OPTIMIZERS = (*PUBLISHED, *RELEASED)
+OPTIMIZERS = (*PUBLISHED, *RELEASED, *LATER)
+
+OPTIMIZER_LISTS: Mapping[str, tuple[str, ...]] = {
+    "paper20": PAPER20,
+    **{f"category_{letter}": tuple(i.name for i in PUBLISHED if i.category == letter) for letter in "abcd"},
+    "later": tuple(info.name for info in LATER),
+}
+"""Names that stand for several optimizers in a grid: the paper's twenty, its categories, and what came after it."""
 
 
 def list_optimizers() -> tuple[OptimizerInfo, ...]:
-    """Every optimizer of the catalogue: the published ones by category, then those of the paper's code."""
+    """Every optimizer of the catalogue: the published ones by category, those of the paper's code, and later ones."""
     return OPTIMIZERS
+
+
+def full_optimizer_name(name: str) -> str:
+    """The catalogue's name for what the paper's tables call it; any other name as it is."""
+    return SHORT_NAMES.get(name, name)
+
+
+def expand_optimizers(name: str) -> tuple[str, ...]:
+    """The optimizers that a word of a grid stands for: the members of a list, else the one it names."""
+    return OPTIMIZER_LISTS.get(name) or (full_optimizer_name(name),)
 
 
 def get_optimizer(name: str) -> OptimizerInfo:
@@ -35,7 +55,7 @@ def get_optimizer(name: str) -> OptimizerInfo:
     for info in OPTIMIZERS:
         if info.name == name:
             return info
-    raise unknown_name("optimizer", name, (info.name for info in OPTIMIZERS))
+    raise unknown_name("optimizer", name, (*(info.name for info in OPTIMIZERS), *OPTIMIZER_LISTS))
 
 
 def with_ranges(info: OptimizerInfo, ranges: Mapping[str, object]) -> OptimizerInfo:
@@ -81,7 +101,7 @@ def custom_optimizer(
     Raises:
         UserError: The name is taken, the path has another form, there is no `lr`, or a range is impossible.
     """
-    if any(info.name == name for info in OPTIMIZERS):
+    if name in OPTIMIZER_LISTS or any(info.name == full_optimizer_name(name) for info in OPTIMIZERS):
         raise UserError(f"[optimizers.{name}] has the name of an optimizer of the catalogue; choose another name")
     _check_import_path(name, class_path)
     names = dict.fromkeys(["lr", "weight_decay", *arguments, *ranges])

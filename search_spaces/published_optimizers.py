@@ -10,6 +10,8 @@ momentum, which is 0 for NaN: that weight stands still from then on, but for its
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from search_spaces.optimizer_info import OptimizerInfo, fixed, searched_decay, searched_rate
 
 PUBLISHED: tuple[OptimizerInfo, ...] = (
@@ -204,6 +206,18 @@ PUBLISHED: tuple[OptimizerInfo, ...] = (
         source="Ginsburg et al. 2019, arXiv 1905.11286",
     ),
     OptimizerInfo(
+        name="sophia",
+        category="c",
+        class_path="trainers.sophia:SophiaG",
+        hyperparameters=(
+            searched_rate(0.0001, 1e-06, 0.01),
+            searched_decay(0.1, 0.0003162, 0.3162),
+            # The curvature is estimated anew before every tenth step, in a backward pass of its own.
+            *fixed(beta1=0.965, beta2=0.99, rho=0.04, hessian_period=10, eps=1e-12),
+        ),
+        source="Liu et al. 2023, arXiv 2305.14342: SophiaG, with its Gauss-Newton-Bartlett estimate",
+    ),
+    OptimizerInfo(
         name="adagrad",
         category="d",
         class_path="torch.optim:Adagrad",
@@ -237,3 +251,29 @@ PUBLISHED: tuple[OptimizerInfo, ...] = (
         source="Tieleman and Hinton 2012, lecture 6.5, without momentum",
     ),
 )
+
+SHORT_NAMES: Mapping[str, str] = {
+    "SGD-M": "sgd",
+    "SGDP": "sgdp",
+    "LION": "lion",
+    "Adam": "adam",
+    "Adamax": "adamax",
+    "NAdam": "nadam",
+    "AdamW": "adamw",
+    "LAMB": "lamb",
+    "RAdam": "radam",
+    "AdamP": "adamp",
+    "Adan": "adan",
+    "AdaBound": "adabound",
+    "LARS": "lars",
+    "AdaFactor": "adafactor",
+    "AdaBelief": "adabelief",
+    "NovoGrad": "novograd",
+    "Sophia": "sophia",
+    "AdaGrad": "adagrad",
+    "AdaDelta": "adadelta",
+    "RMSProp": "rmsprop",
+}
+"""What the paper's tables call them, in the order of its Table 1."""
+
+PAPER20: tuple[str, ...] = tuple(SHORT_NAMES.values())

@@ -1,76 +1,105 @@
-"""Recipes: everything about training that is not the optimizer, as data.
-
-A spec picks a recipe by name and may override any field in `[training]`. Durations in epochs that a recipe leaves
-as a share scale with the length of the run.
-"""
+"""The named recipes, and which one a backbone takes on a data set."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from enum import StrEnum
+from dataclasses import dataclass, replace
 
-from search_spaces.errors import unknown_name
+from search_spaces.datasets import DatasetInfo
+from search_spaces.errors import UserError, unknown_name
+from search_spaces.paper_recipes import PAPER_FAMILY, RELEASED_AUGMENTED, RELEASED_CIFAR, RELEASED_IMAGENET
+from search_spaces.recipe_families import FAMILIES, Form, enlarged
+from search_spaces.recipe_info import DecayExemption as DecayExemption
+from search_spaces.recipe_info import Loss as Loss
+from search_spaces.recipe_info import LrStep as LrStep
+from search_spaces.recipe_info import Recipe as Recipe
 
-
-class DecayExemption(StrEnum):
-    """Which parameters get no weight decay."""
-
-    NONE = "none"
-    """Every parameter is decayed."""
-    VECTORS = "vectors"
-    """Biases, normalisation weights and layer scales (every parameter with fewer than two dimensions) and what the
-    network itself names (position embeddings, class token) are exempt."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Recipe:
-    """How a network is trained, whatever the optimizer."""
-
-    name: str
-    warmup_share: float = 0.0
-    """Share of the epochs in which the rate rises linearly from 0; part of the cosine's horizon."""
-    min_lr_share: float = 0.0
-    """The cosine ends at this share of the peak rate."""
-    label_smoothing: float = 0.0
-    clip_grad_norm: float | None = None
-    """Largest L2 norm of the whole gradient; None clips nothing."""
-    crop_padding: int = 0
-    """Pixels of reflect padding on each side before a random crop back to the image's size; 0 crops nothing."""
-    horizontal_flip: bool = False
-    decay_exemption: DecayExemption = DecayExemption.VECTORS
-    source: str = ""
-    """Where the numbers come from."""
-
-
-RECIPES: tuple[Recipe, ...] = (
-    Recipe(
-        name="pytorch",
-        crop_padding=4,
-        horizontal_flip=True,
-        decay_exemption=DecayExemption.NONE,
-        source="paper Table A3, PyTorch on CIFAR-100 at 32 px, with the crop of the official ResNet-50 config",
-    ),
-    Recipe(
-        name="digits",
-        warmup_share=0.1,
-        clip_grad_norm=5.0,
-        source="own: no augmentation, because in 8 px a flip makes another sign and a shift of one costs 15 points",
-    ),
+_DIGITS = Recipe(
+    name="digits",
+    warmup_share=0.1,
+    clip_grad_norm=5.0,
+    source="own: no augmentation, because in 8 px a flip makes another sign and a shift of one costs 15 points",
 )
 
 
-def list_recipes() -> tuple[Recipe, ...]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NamedRecipe:
+    """What a name of a recipe stands for."""
+
+    name: str
+    backbones: str
+    """Which backbones it is defined for."""
+    source: str
+
+
+RECIPES: tuple[NamedRecipe, ...] = (
+    NamedRecipe(
+        name="paper",
+        backbones="those of the paper",
+        source="each backbone's own family: Table A1 of the paper, arXiv 2410.06373",
+    ),
+    NamedRecipe(
+        name="released",
+        backbones=", ".join(RELEASED_CIFAR) + f"; on ImageNet {', '.join(RELEASED_IMAGENET)}",
+        source="the official configs of the paper's code",
+    ),
+    NamedRecipe(
+        name="released-augmented",
+        backbones=", ".join(RELEASED_AUGMENTED),
+        source="the second official CIFAR-100 config of ResNet-50",
+    ),
+    *(
+        NamedRecipe(name=name, backbones="any", source=recipe.source)
+        for (name, form), recipe in FAMILIES.items()
+        if form is Form.CIFAR
+    ),
+    NamedRecipe(name="digits", backbones="any", source=_DIGITS.source),
+)
+
+
+def list_recipes() -> tuple[NamedRecipe, ...]:
     """Every named recipe."""
     return RECIPES
 
 
-def get_recipe(name: str) -> Recipe:
-    """The recipe of that name.
+def recipe_for(name: str, *, backbone: str, dataset: DatasetInfo, image_size: int) -> Recipe:
+    """The recipe of that name as a backbone takes it on a data set.
+
+    Args:
+        name: One of `list_recipes`.
+        backbone: Name of the network.
+        dataset: Small images take the CIFAR form, others the ImageNet one.
+        image_size: Side of the images that the network sees, in pixels. Where small images are enlarged to it, a
+            random resized crop takes the place of the padded crop.
 
     Raises:
-        UserError: No recipe has that name.
+        UserError: No recipe has that name, or it is not defined for the backbone.
     """
-    for recipe in RECIPES:
-        if recipe.name == name:
-            return recipe
-    raise unknown_name("recipe", name, (recipe.name for recipe in RECIPES))
+    known = [named.name for named in RECIPES]
+    if name not in known:
+        raise unknown_name("recipe", name, known)
+    if name == "digits":
+        return _DIGITS
+    recipe = _recipe(name, backbone, dataset.form)
+    return enlarged(recipe) if dataset.form is Form.CIFAR and image_size > dataset.image_size else recipe
+
+
+def _recipe(name: str, backbone: str, form: Form) -> Recipe:
+    if name == "paper":
+        if backbone not in PAPER_FAMILY:
+            raise UserError(
+                f"recipe paper is defined for the backbones of the paper; {backbone} is none of them: "
+                f"name a family, such as pytorch or deit"
+            )
+        return replace(FAMILIES[PAPER_FAMILY[backbone], form], name=name)
+    if (name, form) in FAMILIES:
+        return FAMILIES[name, form]
+    tables = {
+        ("released", Form.CIFAR): RELEASED_CIFAR,
+        ("released", Form.IMAGENET): RELEASED_IMAGENET,
+        ("released-augmented", Form.CIFAR): RELEASED_AUGMENTED,
+    }
+    table = tables.get((name, form), {})
+    if backbone not in table:
+        accepted = ", ".join(table) or "no backbone"
+        raise UserError(f"recipe {name} has no official {form} config for {backbone}; it is defined for {accepted}")
+    return table[backbone]

@@ -1,7 +1,8 @@
 """What the paper's released code computes where that is not the published algorithm of the name.
 
 They have the search space of the published one, so that the two differ in the algorithm alone. What each was compared
-with is in the README of the tables of the paper (arXiv 2410.06373).
+with is in the README of the tables of the paper (arXiv 2410.06373). A gradient that is NaN shows as in the published
+ones; `sophia_released` is a Lion, whose weight stands still.
 """
 
 from __future__ import annotations
@@ -59,5 +60,17 @@ RELEASED: tuple[OptimizerInfo, ...] = (
             *fixed(momentum=0.9, dampening=0.0, nesterov=False),
         ),
         source="the paper's code: LARS that never applies its trust ratio, so SGD with the ranges of LARS",
+    ),
+    OptimizerInfo(
+        name="sophia_released",
+        category="c",
+        # Lion's step is the sign of an average that it looks ahead with beta1; with equal betas it is the average.
+        class_path="timm.optim:Lion",
+        hyperparameters=(
+            searched_rate(0.0001, 1e-06, 0.01),
+            searched_decay(0.1, 0.0003162, 0.3162),
+            *fixed(beta1=0.965, beta2=0.965, caution=False, corrected_weight_decay=False),
+        ),
+        source="the paper's code: Sophia that never estimates a curvature, so the sign of its momentum",
     ),
 )

@@ -226,6 +226,31 @@ def novograd(w: Array, g: Array, t: int, hp: Settings, state: State) -> Array:
     return w - hp["lr"] * state["m"]
 
 
+def sampled_gradient(shape: tuple[int, ...], t: int) -> Array:
+    """The gradient of a loss of sampled labels before step t, made up; `SAMPLED_TERMS` terms were averaged."""
+    return np.random.default_rng((1, t)).normal(size=shape)
+
+
+SAMPLED_TERMS = 1000
+"""So many that Sophia clips some of its steps and others not."""
+
+
+def sophia(w: Array, g: Array, t: int, hp: Settings, state: State) -> Array:
+    """Liu et al. 2023, arXiv 2305.14342, algorithm 3 with the estimate of algorithm 2, line 6."""
+    m = average(state, "m", g, hp["beta1"])
+    if t % hp["hessian_period"] == 1 % hp["hessian_period"]:
+        average(state, "h", SAMPLED_TERMS * sampled_gradient(w.shape, t) ** 2, hp["beta2"])
+    decayed = w - hp["lr"] * hp["weight_decay"] * w
+    return decayed - hp["lr"] * np.clip(m / np.maximum(hp["rho"] * state["h"], hp["eps"]), -1, 1)
+
+
+def sophia_released(w: Array, g: Array, t: int, hp: Settings, state: State) -> Array:
+    """The same with no estimate ever: h is 0, and what is divided by the least denominator is clipped to a sign."""
+    m = average(state, "m", g, hp["beta1"])
+    decayed = w - hp["lr"] * hp["weight_decay"] * w
+    return decayed - hp["lr"] * np.clip(m / 1e-12, -1, 1)
+
+
 def adagrad(w: Array, g: Array, t: int, hp: Settings, state: State) -> Array:
     """Duchi et al. 2011, with the diagonal of G."""
     g = g + hp["weight_decay"] * w
@@ -253,5 +278,6 @@ UPDATES: Mapping[str, Update] = {
     for update in (
         *(sgd, sgdp, lion, adam, adamax, nadam, adamw, lamb, radam, adamp, adan),
         *(adabelief, adabound, adafactor, adafactor_released, lars, novograd, adagrad, adadelta, rmsprop),
+        *(sophia, sophia_released),
     )
 } | {"radam_released": radam, "adabound_released": adabound, "lars_released": sgd}

@@ -12,6 +12,7 @@ from orchestrator.planning.plan import Plan
 from orchestrator.running.driver import Driver, Order
 from orchestrator.running.history import read_history
 from orchestrator.running.kept_checkpoints import leftover_checkpoints
+from orchestrator.running.trial_rows import history_digest
 from orchestrator.store.lease import Lease, claim
 from orchestrator.store.local_files import LocalFiles
 from orchestrator.store.reader import read_rows
@@ -20,9 +21,12 @@ from orchestrator.store.store import SweepStore, open_store
 from orchestrator.store.writer import TableWriter
 from orchestrator.worker import attempt as attempt_module
 from orchestrator.worker.attempt import Attempt
+from orchestrator.worker.checkpoints import best_checkpoint
 from orchestrator.worker.messages import Task
 from tests.planned_sweeps import small_plan
 from tests.sweeps_in_process import report_of, run_here
+from trainers.config import TrialConfig, config_digest
+from trainers.step import StepResult, TrainingStep
 
 
 def plan_of(backbone: str = "synthetic_a", **sections: dict[str, Any]) -> Plan:
@@ -134,6 +138,41 @@ def test_an_attempt_that_goes_on_leaves_one_checkpoint(tmp_path: Path) -> None:
         assert [path.stem for path in tmp_path.rglob("*.ckpt")] == [f"000001-{task.attempt:04d}"]
     bench.writer.flush()
     assert [row.epochs_done for row in read_rows(bench.sweep, AttemptRow)] == [1, 2, 3]
+
+
+def test_a_long_epoch_is_saved_between_its_steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sections = {"data": {"name": "digits"}, "training": {"epochs": 1, "batch_size": 32}}
+    plan = plan_of("resnet_digits", **sections, checkpoints={"interval_seconds": 0})
+    write, saved = LocalFiles.write, list[str]()
+
+    def die_after_three(self: LocalFiles, name: str, data: bytes) -> None:
+        saved.append(name)
+        if len(saved) <= 3:
+            write(self, name, data)
+
+    bench = Bench(tmp_path, plan)
+    task, attempt = bench.begin()
+    with monkeypatch.context() as patch:
+        patch.setattr(LocalFiles, "write", die_after_three)
+        whole = report_of(attempt)
+    assert len([name for name in saved if name.endswith(".ckpt")]) == 3
+    best = best_checkpoint(bench.sweep, task.trial_id, config_digest(TrialConfig.from_json(task.config)))
+    assert best is not None
+    assert (best.epochs, best.steps) == (0, 33)
+
+    taken, take = list[int](), TrainingStep.take
+
+    def note(self: TrainingStep, *args: Any, step: int, **given: Any) -> StepResult:
+        taken.append(step)
+        return take(self, *args, step=step, **given)
+
+    monkeypatch.setattr(TrainingStep, "take", note)
+    again = report_of(Attempt(task))
+    assert taken[0] == 33
+    assert history_digest(again.measurements) == history_digest(whole.measurements)
+    assert again.ending is not None
+    assert whole.ending is not None
+    assert again.ending.test_top1 == whole.ending.test_top1
 
 
 def test_an_attempt_that_leaves_has_nothing_left_beside_the_store(

@@ -16,8 +16,7 @@ from PIL import Image
 
 from search_spaces.datasets import get_dataset
 from search_spaces.errors import UserError
-from search_spaces.recipes import get_recipe
-from tests.trial_examples import trial
+from tests.trial_examples import named_recipe, trial
 from trainers.cifar import check_cifar, read_cifar
 from trainers.config import DataConfig, TrainOn, Validation
 from trainers.datasets import check_data, load_trial_data
@@ -177,7 +176,7 @@ def test_damage_is_found_before_anything_starts(
 def test_a_trial_trains_on_the_files(tmp_path: Path, backbone: str) -> None:
     write_official(tmp_path, "cifar100")
     data = DataConfig(name="cifar100", path=str(tmp_path), validation=Validation.TEST)
-    trainer = make_trainer(trial(backbone, data=data, recipe=get_recipe("pytorch"), epochs=1))
+    trainer = make_trainer(trial(backbone, data=data, recipe=named_recipe("pytorch"), epochs=1))
     measurement = trainer.train_epoch()
     assert measurement.is_finite
     assert measurement.val_top1 == trainer.evaluate_test()

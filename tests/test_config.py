@@ -10,7 +10,7 @@ import pytest
 
 from search_spaces.backbones import BACKBONES, BackboneInfo, list_backbones
 from search_spaces.optimizers import OPTIMIZERS, OptimizerInfo, get_optimizer, list_optimizers, with_ranges
-from search_spaces.recipes import get_recipe, list_recipes
+from tests.trial_examples import named_recipe
 from trainers.config import DataConfig, TrialConfig, config_digest, recipe_digest
 
 
@@ -19,7 +19,7 @@ def config(backbone: BackboneInfo = BACKBONES[0], info: OptimizerInfo = OPTIMIZE
         backbone=backbone,
         optimizer=info,
         hp=info.defaults,
-        recipe=get_recipe("digits"),
+        recipe=named_recipe("digits"),
         data=DataConfig(name="digits"),
         epochs=2,
         batch_size=8,
@@ -53,14 +53,14 @@ def test_the_digest_ignores_order_and_place_and_nothing_else() -> None:
         replace(original, seed=1),
         replace(original, hp={**original.hp, "lr": 0.11}),
         replace(original, optimizer=get_optimizer("adam")),
-        replace(original, recipe=list_recipes()[0]),
+        replace(original, recipe=named_recipe("pytorch")),
         replace(original, epochs=3),
     ]
     assert len({config_digest(other) for other in [original, *others]}) == 6
 
 
 def test_a_recipe_is_its_numbers() -> None:
-    recipe = get_recipe("digits")
+    recipe = named_recipe("digits")
     assert recipe_digest(replace(recipe, name="mine", source="")) == recipe_digest(recipe)
     assert recipe_digest(replace(recipe, label_smoothing=0.2)) != recipe_digest(recipe)
 

@@ -26,6 +26,8 @@ RESOLVED = Resolved(
     input_size=8,
     classes=10,
     parameters=3,
+    drop_path=0.0,
+    initialisation="own",
     optimizer_class="torch.optim:SGD",
     hp={"lr": 0.1, "nesterov": False, "note": None},
     groups=(ParameterGroup(name="decayed", tensors=1, parameters=3, weight_decay=1e-4),),

@@ -11,7 +11,7 @@ from search_spaces.optimizers import list_optimizers
 from tests.planned_sweeps import small_plan
 from tests.trial_examples import run, trial
 from trainers.make import make_trainer
-from trainers.sizes import OVERHEAD_BYTES, checkpoint_bytes, state_share, weight_bytes
+from trainers.sizes import OVERHEAD_BYTES, checkpoint_bytes, network_of
 
 
 @pytest.mark.parametrize("optimizer", [info.name for info in list_optimizers()])
@@ -20,7 +20,7 @@ def test_a_real_checkpoint_is_no_larger_than_said_and_not_much_smaller(optimizer
     trainer = make_trainer(config)
     history = tuple(run(trainer, 1))
     real = len(encode(Checkpoint(trial_id="t", config_sha256="c", history=history, state=trainer.snapshot()())))
-    said = checkpoint_bytes(weight_bytes(config.backbone, config.data), state_share(config.optimizer))
+    said = checkpoint_bytes(network_of(config.backbone, config.data, 8), config.optimizer, has_average=True)
     assert real <= said
     # The state over the kernel is smaller for 3x3 than for the pointwise convolutions that count in advance.
     assert said - 2 * OVERHEAD_BYTES < real or optimizer == "adafactor_released"

@@ -11,9 +11,10 @@ from dataclasses import replace
 
 import pytest
 
+from search_spaces.datasets import get_dataset
 from search_spaces.errors import UserError
 from search_spaces.optimizers import get_optimizer, list_optimizers
-from search_spaces.recipes import get_recipe
+from search_spaces.recipes import recipe_for
 from trainers.backbones import resolve_backbone
 from trainers.config import DataConfig, TrialConfig
 from trainers.make import make_trainer
@@ -45,7 +46,7 @@ def trial(backbone: str = "synthetic_a", optimizer: str = "adamw", *, seed: int 
         backbone=resolve_backbone(backbone),
         optimizer=info,
         hp={**info.defaults, **hp},
-        recipe=get_recipe("digits"),
+        recipe=recipe_for("digits", backbone=backbone, dataset=get_dataset("synthetic"), image_size=8),
         data=DataConfig(name="synthetic"),
         epochs=6,
         batch_size=64,

@@ -12,19 +12,32 @@ from torch import nn
 from search_spaces.backbones import BackboneInfo, list_backbones
 from search_spaces.errors import UserError
 from search_spaces.optimizers import list_optimizers
-from search_spaces.recipes import Recipe, get_recipe
-from tests.trial_examples import TINY_DATA, fingerprint, run, trial
+from search_spaces.recipes import Loss, Recipe
+from tests.trial_examples import BUSY_RECIPE, TINY_DATA, fingerprint, named_recipe, run, trial
 from trainers.config import DataConfig, Precision, TrainOn, TrialConfig, Validation, config_digest
 from trainers.make import make_trainer
-from trainers.vision import micro_batches
+from trainers.step import micro_batches
 
 DIGITS_NETWORKS = [info.name for info in list_backbones() if info.family == "digits"]
-RESUMED = [trial(optimizer=info.name) for info in list_optimizers()] + [
+# Muon wants hidden layers, which the tiny network has none of.
+ANY_NETWORK = [info.name for info in list_optimizers() if info.name != "muon"]
+RESUMED = [trial(optimizer=name) for name in ANY_NETWORK] + [
+    trial(BackboneInfo(name="hidden", family="own", builder="tests.test_vision:hidden_network"), "muon"),
     trial("resnet_digits", "sgd"),
     trial("repvgg_digits", "lamb"),
     trial("convnext_digits", "adamw"),
     trial("vit_digits", "nadam"),
 ]
+
+
+def hidden_network(num_classes: int, in_chans: int) -> nn.Module:
+    return nn.Sequential(
+        nn.Conv2d(in_chans, 6, 3, stride=2),
+        nn.BatchNorm2d(6),
+        nn.Conv2d(6, 8, 2),
+        nn.Flatten(),
+        nn.Linear(32, num_classes),
+    )
 
 
 def names(config: TrialConfig) -> str:
@@ -44,6 +57,39 @@ def test_a_resumed_trial_is_bitwise_the_uninterrupted_one(config: TrialConfig) -
         assert resumed.epoch == epochs_done
         assert run(resumed, config.epochs - epochs_done) == curve[epochs_done:]
         assert fingerprint(resumed) == fingerprint(whole)
+
+
+def test_a_trial_resumed_in_the_middle_of_an_epoch_is_bitwise_the_uninterrupted_one() -> None:
+    config = trial(batch_size=8, epochs=2)
+    whole, states = make_trainer(config), list[tuple[int, int, bytes]]()
+
+    def keep() -> None:
+        states.append((whole.epoch, whole.step, whole.snapshot()()))
+
+    curve = [replace(whole.train_epoch(keep), seconds=0.0) for _ in range(config.epochs)]
+    assert [(epoch, step) for epoch, step, _ in states] == [(0, 1), (0, 17), (1, 1), (1, 17)]
+    for epoch, step, state in states:
+        resumed = make_trainer(config)
+        resumed.restore(state)
+        assert (resumed.epoch, resumed.step) == (epoch, step)
+        assert run(resumed, config.epochs - epoch) == curve[epoch:]
+        assert fingerprint(resumed) == fingerprint(whole)
+
+
+def test_averaged_weights_are_what_is_scored_and_the_weights_themselves_are_kept_beside_them() -> None:
+    averaged, plain = trial(), trial(recipe=replace(BUSY_RECIPE, ema_decay=None))
+    one, other = run(make_trainer(averaged), 2), run(make_trainer(plain), 2)
+    assert [point.val_top1_raw for point in one] == [point.val_top1 for point in other]
+    assert [point.val_loss_raw for point in one] == [point.val_loss for point in other]
+    assert one[1].val_loss != other[1].val_loss
+    assert all(point.val_top1_raw is None and point.val_loss_raw is None for point in other)
+
+
+def test_the_binary_loss_is_another_loss_and_learns() -> None:
+    recipe = Recipe(name="r", loss=Loss.BINARY)
+    curve = run(make_trainer(trial("resnet_digits", recipe=recipe, epochs=2, data=DataConfig(name="digits"))), 2)
+    assert curve[0].train_loss < 1  # the mean over ten classes too: about log 2 for a network that says nothing
+    assert curve[1].val_top1 > 0.25
 
 
 def test_micro_batches_give_the_same_gradient_up_to_rounding() -> None:
@@ -87,7 +133,7 @@ def test_evaluating_the_test_part_changes_nothing() -> None:
 def test_networks_for_digits_learn(backbone: str) -> None:
     hp = {"lr": 0.01}
     data = DataConfig(name="digits")
-    trainer = make_trainer(trial(backbone, hp=hp, data=data, recipe=get_recipe("digits"), epochs=3))
+    trainer = make_trainer(trial(backbone, hp=hp, data=data, recipe=named_recipe("digits"), epochs=3))
     curve = run(trainer, 3)
     assert curve[-1].train_loss < curve[0].train_loss
     assert curve[-1].val_top1 > 0.6
@@ -199,7 +245,7 @@ def test_what_cannot_be_had_is_refused(config: TrialConfig, part: str) -> None:
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 @pytest.mark.parametrize("precision", [Precision.AUTO, Precision.FLOAT16, Precision.FLOAT32])
-@pytest.mark.parametrize("optimizer", [info.name for info in list_optimizers()])
+@pytest.mark.parametrize("optimizer", ANY_NETWORK)
 def test_a_gpu_trains_resumes_and_repeats(precision: Precision, optimizer: str) -> None:
     config = trial(optimizer=optimizer, precision=precision)
     trainer = make_trainer(config)

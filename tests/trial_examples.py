@@ -10,9 +10,11 @@ from typing import Any
 import torch
 from torch import nn
 
+from search_spaces.augmentation_names import OperationSet
 from search_spaces.backbones import BackboneInfo
+from search_spaces.datasets import get_dataset
 from search_spaces.optimizers import HpValue, get_optimizer
-from search_spaces.recipes import Recipe
+from search_spaces.recipes import Recipe, recipe_for
 from trainers.backbones import resolve_backbone
 from trainers.config import DataConfig, TrialConfig
 from trainers.make import make_trainer
@@ -26,10 +28,22 @@ BUSY_RECIPE = Recipe(
     warmup_share=0.2,
     label_smoothing=0.1,
     clip_grad_norm=1.0,
+    ema_decay=0.9,
     crop_padding=1,
     horizontal_flip=True,
+    rand_augment=OperationSet.RELEASED14,
+    rand_augment_magnitude=5.0,
+    erasing=0.25,
+    mixup_alpha=0.8,
+    cutmix_alpha=1.0,
+    repeats=2,
 )
 TINY_BACKBONE = BackboneInfo(name="tiny", family="own", builder="tests.trial_examples:tiny_network")
+
+
+def named_recipe(name: str) -> Recipe:
+    """A recipe of the catalogue as a network takes it on the digits."""
+    return recipe_for(name, backbone="resnet50", dataset=get_dataset("digits"), image_size=8)
 
 
 def tiny_network(num_classes: int, in_chans: int) -> nn.Module:

@@ -99,7 +99,12 @@ def config_digest(config: TrialConfig) -> str:
     return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
 
 
-def recipe_digest(recipe: Recipe) -> str:
-    """SHA-256 of a recipe's fields, its name and source left out: equal recipes have equal digests."""
+def recipe_settings(recipe: Recipe) -> str:
+    """A recipe's fields as one JSON object, keys sorted; its name and source are left out."""
     fields = {name: value for name, value in asdict(recipe).items() if name not in ("name", "source")}
-    return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
+    return json.dumps(fields, sort_keys=True)
+
+
+def recipe_digest(recipe: Recipe) -> str:
+    """SHA-256 of `recipe_settings`: equal recipes have equal digests."""
+    return hashlib.sha256(recipe_settings(recipe).encode()).hexdigest()

@@ -29,6 +29,9 @@ class Measurement:
     """Mean over the epoch's steps of the gradient's L2 norm, before clipping."""
     seconds: float
     """Wall time of training and evaluating this epoch."""
+    val_loss_raw: float | None = None
+    """Where the recipe averages the weights, `val_` numbers are those of the average, and these of the weights."""
+    val_top1_raw: float | None = None
 
     @property
     def is_finite(self) -> bool:

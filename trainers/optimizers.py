@@ -3,25 +3,35 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, Protocol, cast, runtime_checkable
 
 import torch
 from torch import nn
 from torch.optim import Optimizer
 
 from search_spaces.errors import UserError, unknown_name
-from search_spaces.optimizers import HpValue, OptimizerInfo, check_hyperparameters
+from search_spaces.optimizers import WARMUP_SHARE, Grouping, HpValue, OptimizerInfo, check_hyperparameters
 from search_spaces.recipes import DecayExemption
 from trainers.imports import check_source, load_callable
+from trainers.optimizer_groups import described, parameter_groups
 from trainers.trainer import ParameterGroup
 
-_DECAYED_ONLY: dict[str, HpValue] = {"weight_decay": 0.0, "always_adapt": False}
-"""What acts on decayed parameters alone, with its value for the exempt ones. `always_adapt` because LARS and LAMB
-leave their trust ratio out for exempt parameters, which take the steps of SGD and Adam at the same rate."""
-
 _NOTHING = object()
+
+
+@runtime_checkable
+class AveragingOptimizer(Protocol):
+    """An optimizer whose network has other weights while it trains than those that it is to be judged by."""
+
+    def train(self) -> None:
+        """Gives the network the weights that gradients are taken at."""
+        ...
+
+    def eval(self) -> None:
+        """Gives the network the averaged weights; back and forth changes them by rounding."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,11 +55,11 @@ def optimizer_class(info: OptimizerInfo) -> type[Optimizer]:
     check_source(info.class_path, info.source_sha256, purpose=f"the class of optimizer {info.name}")
     if not (isinstance(found, type) and issubclass(found, Optimizer)):
         raise UserError(f"the class of optimizer {info.name}, {info.class_path}, is not a torch.optim.Optimizer")
-    parameters = inspect.signature(found).parameters
-    if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
-        for name in _arguments(info.defaults):
-            if name not in parameters:
-                raise unknown_name(f"argument of {info.class_path}", name, parameters)
+    known = _named_arguments(found)
+    for name in _arguments(info.defaults, known):
+        # A class that names none passes all of them on, and is looked at when it has been built.
+        if known and name not in known:
+            raise unknown_name(f"argument of {info.class_path}", name, known)
     return found
 
 
@@ -63,8 +73,13 @@ def build_optimizer(
     """
     check_hyperparameters(info, hp)
     made = optimizer_class(info)
-    arguments = _arguments(hp)
-    groups = _parameter_groups(network, arguments, exemption)
+    arguments = _arguments(hp, _named_arguments(made))
+    groups = parameter_groups(network, arguments, exemption, info.grouping)
+    if info.grouping is Grouping.MATRICES and groups[0]["name"] != "matrices":
+        raise UserError(
+            f"{info.name} steps the weights of hidden layers, and this network has none between its first and its "
+            "last layer: everything would be stepped as by AdamW; take adamw"
+        )
     parameters = [{key: value for key, value in group.items() if key != "name"} for group in groups]
     device = next(network.parameters()).device
     try:
@@ -76,15 +91,32 @@ def build_optimizer(
         optimizer=optimizer,
         class_path=f"{made.__module__}:{made.__qualname__}",
         hp=_held_values(hp, optimizer),
-        groups=tuple(_describe(group) for group in groups),
+        groups=tuple(described(group) for group in groups),
     )
 
 
-def _arguments(hp: Mapping[str, HpValue]) -> dict[str, Any]:
-    """Constructor arguments: `beta1`, `beta2`, ... together as `betas`, the rest by name."""
-    betas = tuple(value for name, value in sorted(hp.items()) if _is_beta(name))
-    others = {name: value for name, value in hp.items() if not _is_beta(name)}
-    return {**others, "betas": betas} if betas else others
+def _named_arguments(made: type[Optimizer]) -> frozenset[str]:
+    """What a class's constructor, and those that it may pass more arguments on to, take by name.
+
+    `**kwargs` alone say nothing: pytorch-optimizer's classes have them and drop what they do not know.
+    """
+    found: set[str] = set()
+    for owner in made.__mro__:
+        if "__init__" not in vars(owner):
+            continue
+        parameters = inspect.signature(vars(owner)["__init__"]).parameters.values()
+        found |= {parameter.name for parameter in parameters if parameter.kind is not parameter.VAR_KEYWORD}
+        if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
+            break
+    return frozenset(found - {"self", "params", "defaults"})
+
+
+def _arguments(hp: Mapping[str, HpValue], known: frozenset[str]) -> dict[str, Any]:
+    """Constructor arguments by name, but for `beta1`, `beta2`, ... that the class wants together as `betas`."""
+    given = {name: value for name, value in hp.items() if name != WARMUP_SHARE}
+    together = [name for name in sorted(given) if _is_beta(name) and name not in known]
+    others = {name: value for name, value in given.items() if name not in together}
+    return {**others, "betas": tuple(given[name] for name in together)} if together else others
 
 
 def _is_beta(name: str) -> bool:
@@ -98,28 +130,6 @@ def _implementation(made: type[Optimizer], device: torch.device) -> dict[str, bo
     if "fused" in parameters and not (made is torch.optim.Adagrad and device.type != "cpu"):
         return {"fused": True}
     return {"foreach": device.type != "cpu"} if "foreach" in parameters else {}
-
-
-def _parameter_groups(
-    network: nn.Module, arguments: Mapping[str, Any], exemption: DecayExemption
-) -> list[dict[str, Any]]:
-    exempt_names = _exempt_names(network, exemption) if "weight_decay" in arguments else frozenset()
-    trained = [(name, parameter) for name, parameter in network.named_parameters() if parameter.requires_grad]
-    decayed = [parameter for name, parameter in trained if name not in exempt_names]
-    exempt = [parameter for name, parameter in trained if name in exempt_names]
-    options = {name: arguments[name] for name in _DECAYED_ONLY if name in arguments}
-    groups = [{"name": "decayed", "params": decayed, **options}]
-    groups.append({"name": "exempt", "params": exempt, **{name: _DECAYED_ONLY[name] for name in options}})
-    return [group for group in groups if group["params"]]
-
-
-def _exempt_names(network: nn.Module, exemption: DecayExemption) -> frozenset[str]:
-    if exemption is DecayExemption.NONE:
-        return frozenset()
-    # timm's networks say which of their parameters of more dimensions are not weights either.
-    named = network.no_weight_decay() if hasattr(network, "no_weight_decay") else ()  # type: ignore[operator]
-    vectors = (name for name, parameter in network.named_parameters() if parameter.ndim < 2)
-    return frozenset(named) | frozenset(vectors)
 
 
 def _check_held(
@@ -155,16 +165,19 @@ def _equal(held: object, asked: object) -> bool:
 def _held_values(hp: Mapping[str, HpValue], optimizer: Optimizer) -> dict[str, HpValue]:
     group = optimizer.param_groups[0]
     betas = iter(cast("tuple[float | None, ...]", _held(optimizer, group, "betas")) if any(map(_is_beta, hp)) else ())
-    by_name = {
-        name: next(betas) if _is_beta(name) else cast("HpValue", _held(optimizer, group, name)) for name in sorted(hp)
-    }
+    by_name = {name: _held_value(optimizer, group, name, hp, betas) for name in sorted(hp)}
     return {name: by_name[name] for name in hp}
 
 
-def _describe(group: Mapping[str, Any]) -> ParameterGroup:
-    return ParameterGroup(
-        name=group["name"],
-        tensors=len(group["params"]),
-        parameters=sum(parameter.numel() for parameter in group["params"]),
-        weight_decay=float(group.get("weight_decay", 0.0)),
-    )
+def _held_value(
+    optimizer: Optimizer,
+    group: Mapping[str, Any],
+    name: str,
+    hp: Mapping[str, HpValue],
+    betas: Iterator[float | None],
+) -> HpValue:
+    if name == WARMUP_SHARE:
+        return hp[name]  # held by the schedule
+    if _is_beta(name):
+        return cast("HpValue", group[name]) if name in group and "betas" in group else next(betas)
+    return cast("HpValue", _held(optimizer, group, name))

@@ -4,23 +4,41 @@ from __future__ import annotations
 
 import math
 
-from search_spaces.recipes import Recipe
+from search_spaces.recipes import LrStep, Recipe
 
 
-def lr_share(step: int, total_steps: int, recipe: Recipe) -> float:
-    """Share of the peak rate that step `step` of `total_steps` uses (steps count from 0).
+def learning_rate(peak: float, step: int, *, steps_per_epoch: int, epochs: int, recipe: Recipe) -> float:
+    """The rate of step `step` (from 0) of a run.
 
-    Linear warm-up that reaches 1 at its last step, then a cosine from 1 to the recipe's `min_lr_share` whose horizon
-    is the whole run, warm-up included: the cosine is where it would be without a warm-up (as timm's
-    CosineLRScheduler with `warmup_prefix=False`).
+    A cosine from the peak to the recipe's minimum over the whole run, warm-up included, that moves on with every step
+    or with every epoch; in the warm-up of n steps, step i takes the share 1 - (1 - i / n) (1 - s) of it, with the
+    recipe's s. Source: the schedule of the paper's configs (recipes.csv, `warmup_form` and `lr_step`).
 
     Raises:
         ValueError: The step is not one of the run.
     """
+    total = steps_per_epoch * epochs
+    if not 0 <= step < total:
+        raise ValueError(f"step must lie in [0, {total}); got {step}")
+    progress = step / total if recipe.lr_step is LrStep.STEP else step // steps_per_epoch / epochs
+    lowest = min(recipe.min_lr, peak)
+    rate = lowest + (peak - lowest) * (1 + math.cos(math.pi * progress)) / 2
+    warmup_steps = round(recipe.warmup_share * total)
+    if step < warmup_steps:
+        rate *= 1 - (1 - step / warmup_steps) * (1 - recipe.warmup_start_share)
+    return rate
+
+
+def constant_rate(peak: float, step: int, *, total_steps: int, warmup_share: float) -> float:
+    """The rate of step `step` (from 0) of a run whose optimizer wants no schedule but a linear warm-up.
+
+    Step i of a warm-up of n steps takes the share (i + 1) / n.
+
+    Raises:
+        ValueError: The step is not one of the run, or the share is none.
+    """
     if not 0 <= step < total_steps:
         raise ValueError(f"step must lie in [0, {total_steps}); got {step}")
-    warmup_steps = round(recipe.warmup_share * total_steps)
-    if step < warmup_steps:
-        return (step + 1) / warmup_steps
-    cosine = (1 + math.cos(math.pi * step / total_steps)) / 2
-    return recipe.min_lr_share + (1 - recipe.min_lr_share) * cosine
+    if not 0 <= warmup_share <= 1:
+        raise ValueError(f"warmup_share must lie in [0, 1]; got {warmup_share}")
+    return peak * min(1.0, (step + 1) / max(1, round(warmup_share * total_steps)))

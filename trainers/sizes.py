@@ -1,16 +1,17 @@
-"""How large a trial's saved state is, from the network it builds and what its optimizer keeps per parameter."""
+"""How large a trial's saved state is, from the network it builds and what its optimizer keeps of it."""
 
 from __future__ import annotations
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from search_spaces.backbones import BackboneInfo
 from search_spaces.datasets import get_dataset
-from search_spaces.optimizers import OptimizerInfo
+from search_spaces.optimizers import Grouping, OptimizerInfo
 from search_spaces.recipes import DecayExemption
 from trainers.backbones import build_backbone
 from trainers.config import DataConfig
+from trainers.curvature import CurvatureOptimizer
 from trainers.optimizers import build_optimizer
 
 OVERHEAD_BYTES = 100_000
@@ -18,43 +19,91 @@ OVERHEAD_BYTES = 100_000
 _PROBE_SIDE = 64
 
 
-def checkpoint_bytes(weights: int, state_share: float) -> int:
+def checkpoint_bytes(network: nn.Module | None, optimizer: OptimizerInfo, *, has_average: bool = False) -> int:
     """Bytes of a checkpoint after the first step, rounded up.
 
     Args:
-        weights: What `weight_bytes` says of its network.
-        state_share: What `state_share` says of its optimizer.
+        network: What `network_of` gives.
+        optimizer: Its optimizer.
+        has_average: Whether its recipe keeps an average of the weights.
+
+    Raises:
+        UserError: The optimizer cannot be built for the network.
     """
-    return OVERHEAD_BYTES + int(weights * (1 + state_share))
+    if network is None:
+        return OVERHEAD_BYTES
+    weights: int = sum(tensor.nbytes for tensor in network.state_dict().values())
+    return OVERHEAD_BYTES + weights * (1 + has_average) + state_bytes(network, optimizer)
 
 
-def weight_bytes(backbone: BackboneInfo, data: DataConfig) -> int:
-    """Bytes of a network's parameters and buffers for the classes and images of a data set; 0 for a synthetic one."""
+def network_of(backbone: BackboneInfo, data: DataConfig, image_size: int) -> nn.Module | None:
+    """The network for the classes and channels of a data set; None for a synthetic one.
+
+    Args:
+        backbone: The network.
+        data: Its classes and channels count.
+        image_size: Side of the images that the network sees, in pixels.
+    """
     if data.name == "synthetic":
-        return 0
+        return None
     info = get_dataset(data.name)
-    size = data.image_size or info.image_size
-    network = build_backbone(backbone, classes=info.classes, channels=info.channels, image_size=size)
-    return sum(tensor.nbytes for tensor in network.state_dict().values())
+    return build_backbone(backbone, classes=info.classes, channels=info.channels, image_size=image_size)
 
 
-def state_share(optimizer: OptimizerInfo) -> float:
-    """Bytes that an optimizer keeps per byte of weights, the most of a matrix, a convolution and a pointwise one.
+def state_bytes(network: nn.Module, optimizer: OptimizerInfo) -> int:
+    """Bytes that an optimizer keeps of a network's parameters, rounded up.
+
+    Raises:
+        UserError: The optimizer cannot be built for the network.
+    """
+    built = build_optimizer(optimizer, optimizer.defaults, network, DecayExemption.NONE)
+    shares = _measured_shares(optimizer)
+    total = 0
+    for described, group in zip(built.groups, built.optimizer.param_groups, strict=True):
+        total += int(sum(parameter.nbytes for parameter in group["params"]) * shares[described.name])
+        total += sum(_basis_bytes(parameter, optimizer) for parameter in group["params"])
+    return total
+
+
+def _basis_bytes(parameter: Tensor, optimizer: OptimizerInfo) -> int:
+    """SOAP's preconditioner and its eigenvectors, of each dimension: squares that no share of the weights says."""
+    limit = optimizer.defaults.get("max_precondition_dim")
+    if not isinstance(limit, int) or parameter.ndim < 2:
+        return 0
+    return sum(2 * side**2 * parameter.element_size() for side in parameter.shape if side <= limit)
+
+
+def _measured_shares(optimizer: OptimizerInfo) -> dict[str, float]:
+    """Bytes kept per byte of weights, by group: the most of a matrix, a convolution and a pointwise one.
 
     They differ where the state is factored: Adafactor over the kernel keeps two values per weight of a pointwise
     convolution and a thirtieth of one per weight of this matrix.
     """
+    side = _PROBE_SIDE
+    if optimizer.grouping is Grouping.MATRICES:
+        return _shares(optimizer, nn.Sequential(*(nn.Linear(side, side, bias=False) for _ in range(3))))
     probes = (
-        nn.Linear(_PROBE_SIDE, _PROBE_SIDE, bias=False),
-        nn.Conv2d(_PROBE_SIDE, _PROBE_SIDE, 3, bias=False),
-        nn.Conv2d(_PROBE_SIDE, _PROBE_SIDE, 1, bias=False),
+        nn.Linear(side, side, bias=False),
+        nn.Conv2d(side, side, 3, bias=False),
+        nn.Conv2d(side, side, 1, bias=False),
     )
-    return max(_measured_share(optimizer, probe) for probe in probes)
+    return {"decayed": max(_shares(optimizer, probe)["decayed"] for probe in probes)}
 
 
-def _measured_share(optimizer: OptimizerInfo, probe: nn.Linear | nn.Conv2d) -> float:
-    built = build_optimizer(optimizer, optimizer.defaults, probe, DecayExemption.NONE).optimizer
-    probe.weight.grad = torch.zeros_like(probe.weight)
-    built.step()
-    tensors = [value for state in built.state.values() for value in state.values() if isinstance(value, torch.Tensor)]
-    return sum(tensor.nbytes for tensor in tensors if tensor.numel() > 1) / probe.weight.nbytes
+def _shares(optimizer: OptimizerInfo, probe: nn.Module) -> dict[str, float]:
+    built = build_optimizer(optimizer, optimizer.defaults, probe, DecayExemption.NONE)
+    stepped = built.optimizer
+    for parameter in probe.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+    if isinstance(stepped, CurvatureOptimizer):
+        stepped.update_curvature(1)
+    stepped.step()
+    return {
+        described.name: sum(_kept_bytes(stepped.state[parameter]) for parameter in group["params"])
+        / sum(parameter.nbytes for parameter in group["params"])
+        for described, group in zip(built.groups, stepped.param_groups, strict=True)
+    }
+
+
+def _kept_bytes(state: dict[str, object]) -> int:
+    return sum(value.nbytes for value in state.values() if isinstance(value, Tensor) and value.numel() > 1)

@@ -31,7 +31,7 @@ from trainers.config import TrialConfig, config_digest
 from trainers.imports import OWN_CODE_ERRORS, check_source, load_callable
 from trainers.measurement import Measurement
 from trainers.memory import resident_memory
-from trainers.schedule import lr_share
+from trainers.schedule import learning_rate
 from trainers.seeds import stream_seed
 from trainers.trainer import Resolved
 
@@ -139,6 +139,8 @@ class SyntheticTrainer:
             input_size=config.data.image_size or info.image_size,
             classes=info.classes,
             parameters=0,
+            drop_path=0.0,
+            initialisation=config.backbone.initialisation,
             optimizer_class=config.optimizer.class_path,
             hp=dict(config.hp),
             groups=(),
@@ -160,14 +162,20 @@ class SyntheticTrainer:
         """Epochs trained so far."""
         return self._epoch
 
-    def train_epoch(self) -> Measurement:
+    @property
+    def step(self) -> int:
+        """An epoch is one step."""
+        return 0
+
+    def train_epoch(self, between_steps: Callable[[], None] | None = None) -> Measurement:  # noqa: ARG002
         """One point of the learning curve."""
         started = time.perf_counter()
         if self._behaviour.before_epoch is not None:
             self._behaviour.before_epoch(self._epoch + 1)
         if self._behaviour.epoch_seconds > 0:
             time.sleep(self._behaviour.epoch_seconds)
-        step_lr = self._lr * lr_share(self._epoch, self._config.epochs, self._config.recipe)
+        config = self._config
+        lr = learning_rate(self._lr, self._epoch, steps_per_epoch=1, epochs=config.epochs, recipe=config.recipe)
         self._epoch += 1
         accuracy = self._accuracy("validation")
         loss = math.nan if accuracy is None else -math.log(accuracy)
@@ -177,7 +185,7 @@ class SyntheticTrainer:
             val_loss=loss,
             val_top1=CHANCE if accuracy is None else accuracy,
             val_top5=0.5 if accuracy is None else (1 + accuracy) / 2,
-            lr=step_lr,
+            lr=lr,
             grad_norm=None,
             seconds=time.perf_counter() - started,
         )

@@ -28,6 +28,10 @@ class Resolved:
     classes: int
     parameters: int
     """Number of trained scalars."""
+    drop_path: float
+    """Stochastic depth that acts: 0 in a network without residual branches."""
+    initialisation: str
+    """How the fresh weights were drawn."""
     optimizer_class: str
     """Import path of the class that ran."""
     hp: dict[str, HpValue]
@@ -57,11 +61,22 @@ class Trainer(Protocol):
 
     @property
     def epoch(self) -> int:
-        """Epochs trained so far."""
+        """Whole epochs trained so far."""
         ...
 
-    def train_epoch(self) -> Measurement:
-        """Trains one epoch and measures. On the CPU the numbers are a function of config and epoch alone."""
+    @property
+    def step(self) -> int:
+        """Steps trained of the epoch after those: above 0 between two steps, or where a snapshot was taken there."""
+        ...
+
+    def train_epoch(self, between_steps: Callable[[], None] | None = None) -> Measurement:
+        """Trains to the end of an epoch and measures.
+
+        On the CPU the numbers are a function of config and epoch alone.
+
+        Args:
+            between_steps: Called now and then between two steps, when a snapshot may be taken.
+        """
         ...
 
     def evaluate_test(self) -> float:

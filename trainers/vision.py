@@ -1,8 +1,8 @@
-"""Trains a vision network on images that live on the device, one epoch at a time.
+"""Trains a vision network, one epoch at a time.
 
-Nothing random is carried from epoch to epoch: the order of the images, augmentation and dropout are drawn from
-streams that are functions of (seed, epoch). So a state is weights, optimizer and the number of epochs, and a trial
-that was interrupted goes on exactly as if it had not been.
+Nothing random is carried from step to step: the order of the images, crops, augmentation and dropout are drawn from
+streams that are functions of (seed, epoch, step). So a state is weights, optimizer, averages and the number of steps,
+and a trial that was interrupted, in the middle of an epoch too, goes on exactly as if it had not been.
 """
 
 from __future__ import annotations
@@ -11,58 +11,48 @@ import itertools
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
 
 import torch
-from torch import Tensor, nn
 
+from search_spaces.backbones import acting_drop_path
 from search_spaces.errors import UserError
-from search_spaces.recipes import Recipe
-from trainers.augment import random_crop, random_flip
+from search_spaces.optimizers import WARMUP_SHARE
+from trainers.averaging import WeightAverage
 from trainers.backbones import build_backbone
-from trainers.config import Precision, TrialConfig, config_digest
+from trainers.config import TrialConfig, config_digest
 from trainers.datasets import ImageSet, load_trial_data
+from trainers.evaluation import Evaluation, evaluate, guessing
+from trainers.images import Framing, Images, ResidentImages, framing_of
 from trainers.measurement import Measurement
 from trainers.memory import resident_memory
-from trainers.optimizers import build_optimizer
+from trainers.optimizers import AveragingOptimizer, build_optimizer
+from trainers.pixels import Pixels
+from trainers.precision import arithmetic
 from trainers.process import reset_process_state, seed_process
-from trainers.schedule import lr_share
+from trainers.schedule import constant_rate, learning_rate
 from trainers.seeds import stream_seed
 from trainers.snapshot import load_snapshot, snapshot_of
+from trainers.step import TrainingStep
 from trainers.trainer import Resolved
 
 _EVALUATION_BATCH = 512
 _STEPS_BETWEEN_CHECKS = 16
 """Reading the loss waits for the device, so a loss that is not finite is noticed only this often."""
+_SETTLING_BATCHES = 50
+"""As the authors of Schedule-Free AdamW advise for networks with BatchNorm (arXiv 2405.15682)."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Part:
-    """Images and labels on the device."""
+@dataclass(slots=True, kw_only=True)
+class _Progress:
+    """How far the epoch is, and sums over its steps."""
 
-    images: Tensor
-    labels: Tensor
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Training:
-    """Means over one epoch's images and steps."""
-
-    loss: float
-    grad_norm: float
-    lr: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Evaluation:
-    """Means over one part."""
-
-    loss: float
-    top1: float
-    top5: float | None
+    step: int = 0
+    images: int = 0
+    seconds: float = 0.0
+    losses: torch.Tensor
+    grad_norms: torch.Tensor
 
 
 class VisionTrainer:
@@ -76,34 +66,52 @@ class VisionTrainer:
         reset_process_state(config.seed, config.threads)
         self._config = config
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self._dtype = _arithmetic(config.precision, self._device)
-        data = load_trial_data(config.data, config.train_on)
+        self._dtype = arithmetic(config.precision, self._device)
+        data = load_trial_data(replace(config.data, image_size=None), config.train_on)
         self._data = data
+        size = config.data.image_size or data.info.image_size
+        framing = framing_of(config.recipe, size)
         self._train, self._validation, self._test = (
-            _on_device(part, self._device) for part in (data.train, data.validation, data.test)
+            _resident(part, framing, self._device) for part in (data.train, data.validation, data.test)
         )
-        self._size = config.data.image_size or data.info.image_size
-        shape = (1, -1, 1, 1)
-        self._mean = torch.tensor(data.mean, device=self._device).view(shape)
-        self._std = torch.tensor(data.std, device=self._device).view(shape)
+        self._pixels = Pixels(data.mean, data.std, self._device)
+        self._steps_per_epoch = self._train.steps(config.batch_size)
         seed_process(config.seed, "init")
         network = build_backbone(
-            config.backbone, classes=data.info.classes, channels=data.info.channels, image_size=self._size
+            config.backbone,
+            classes=data.info.classes,
+            channels=data.info.channels,
+            image_size=size,
+            drop_path=config.recipe.drop_path,
         )
         # The layout that convolutions run fastest in, on the CPU too.
         self._network = network.to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        built = build_optimizer(config.optimizer, config.hp, self._network, config.recipe.decay_exemption)
+        exemption = config.recipe.decay_exemption.acting_for(config.optimizer.name)
+        built = build_optimizer(config.optimizer, config.hp, self._network, exemption)
         self._optimizer = built.optimizer
-        self._peak_lr = _peak_lr(config)
-        self._scaler = torch.amp.GradScaler(self._device.type, enabled=self._dtype is torch.float16)
-        self._loss = nn.CrossEntropyLoss(label_smoothing=config.recipe.label_smoothing)
+        self._peak_lr = _number(config, "lr")
+        self._own_warmup = _number(config, WARMUP_SHARE) if config.optimizer.has_own_schedule else None
+        self._average = _average(config, self._network, self._steps_per_epoch)
+        self._step = TrainingStep(
+            self._network,
+            self._optimizer,
+            config.recipe,
+            pixels=self._pixels,
+            classes=data.info.classes,
+            dtype=self._dtype,
+            micro_batch=config.micro_batch,
+            average=self._average,
+        )
         self._epoch = 0
+        self._progress = self._fresh_progress()
         if self._device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(self._device)
         self._resolved = Resolved(
-            input_size=self._size,
+            input_size=size,
             classes=data.info.classes,
             parameters=sum(p.numel() for p in self._network.parameters() if p.requires_grad),
+            drop_path=acting_drop_path(config.backbone, config.recipe.drop_path),
+            initialisation=config.backbone.initialisation,
             optimizer_class=built.class_path,
             hp=built.hp,
             groups=built.groups,
@@ -122,36 +130,51 @@ class VisionTrainer:
 
     @property
     def epoch(self) -> int:
-        """Epochs trained so far."""
+        """Whole epochs trained so far."""
         return self._epoch
 
-    def train_epoch(self) -> Measurement:
-        """Trains one epoch and measures.
+    @property
+    def step(self) -> int:
+        """Steps trained of the epoch after those."""
+        return self._progress.step
+
+    def train_epoch(self, between_steps: Callable[[], None] | None = None) -> Measurement:
+        """Trains to the end of an epoch and measures.
 
         Where the loss is not finite the epoch ends early, and its `val_` numbers are those of guessing.
+
+        Args:
+            between_steps: Called now and then between two steps, when a snapshot may be taken.
         """
-        started = time.perf_counter()
-        seed_process(self._config.seed, "epoch", self._epoch)
-        training = self._train_once()
+        started, before = time.perf_counter(), self._progress.seconds
+        self._train_steps(between_steps or (lambda: None), started)
+        self._show_own_average()
+        progress, self._progress = self._progress, self._fresh_progress()
+        lr = self._rate(self._epoch * self._steps_per_epoch + progress.step - 1)
         self._epoch += 1
-        if math.isfinite(training.loss):
-            evaluation = self._evaluate(self._validation)
+        loss = progress.losses.item() / progress.images
+        raw = self._evaluation(self._validation, is_averaged=False) if math.isfinite(loss) else None
+        if raw is not None and self._average is not None:
+            scored = self._evaluation(self._validation, is_averaged=True)
         else:
-            evaluation = _guessing(self._data.info.classes)
+            scored = raw or guessing(self._data.info.classes)
+        unaveraged = raw if self._average is not None else None
         return Measurement(
             epoch=self._epoch,
-            train_loss=training.loss,
-            val_loss=evaluation.loss,
-            val_top1=evaluation.top1,
-            val_top5=evaluation.top5,
-            lr=training.lr,
-            grad_norm=training.grad_norm,
-            seconds=time.perf_counter() - started,
+            train_loss=loss,
+            val_loss=scored.loss,
+            val_top1=scored.top1,
+            val_top5=scored.top5,
+            lr=lr,
+            grad_norm=progress.grad_norms.item() / progress.step,
+            seconds=before + time.perf_counter() - started,
+            val_loss_raw=unaveraged.loss if unaveraged else None,
+            val_top1_raw=unaveraged.top1 if unaveraged else None,
         )
 
     def evaluate_test(self) -> float:
         """Top-1 accuracy on the test part, as a fraction; changes no state that later epochs depend on."""
-        return self._evaluate(self._test).top1
+        return self._evaluation(self._test, is_averaged=self._average is not None).top1
 
     def peak_memory(self) -> int:
         """Bytes: the GPU's peak since the trainer was built; on the CPU the process's resident size now."""
@@ -161,12 +184,15 @@ class VisionTrainer:
 
     def snapshot(self) -> Callable[[], bytes]:
         """A copy of everything needed to go on from here, as tensors on the CPU and plain values only."""
+        progress = self._progress
         fields = {
             "trial": self._fingerprint(),
             "epoch": self._epoch,
+            "progress": {name: getattr(progress, name) for name in _Progress.__dataclass_fields__},
             "network": self._network.state_dict(),
             "optimizer": self._optimizer.state_dict(),
-            "scaler": self._scaler.state_dict(),
+            "scaler": self._step.scaler.state_dict(),
+            "average": self._average.state() if self._average else None,
         }
         return snapshot_of(fields)
 
@@ -182,142 +208,107 @@ class VisionTrainer:
         # Kept on the CPU: network and optimizer move what belongs on the device.
         self._network.load_state_dict(fields["network"])
         self._optimizer.load_state_dict(fields["optimizer"])
-        self._scaler.load_state_dict(fields["scaler"])
+        self._step.scaler.load_state_dict(fields["scaler"])
+        if self._average is not None:
+            self._average.load(fields["average"])
         self._epoch = fields["epoch"]
+        progress = _Progress(**fields["progress"])
+        progress.losses, progress.grad_norms = (
+            tensor.to(self._device) for tensor in (progress.losses, progress.grad_norms)
+        )
+        self._progress = progress
 
     def _fingerprint(self) -> str:
         return f"{config_digest(self._config)}/{self._data.sha256}"
 
-    def _train_once(self) -> _Training:
-        config, epoch = self._config, self._epoch
-        batches = _batches(len(self._train), config.batch_size, stream_seed(config.seed, "order", epoch))
-        augmentation = torch.Generator().manual_seed(stream_seed(config.seed, "augmentation", epoch))
-        self._network.train()
-        losses, norms = torch.zeros((), device=self._device), torch.zeros((), device=self._device)
-        images_seen = lr = 0.0
-        for place, batch in enumerate(batches):
-            lr = self._set_lr(epoch * len(batches) + place, config.epochs * len(batches))
-            loss, norm = self._step(batch, augmentation)
-            losses += loss * len(batch)
-            norms += norm
-            images_seen += len(batch)
-            is_check = place % _STEPS_BETWEEN_CHECKS == 0 or place == len(batches) - 1
-            if is_check and not math.isfinite(losses.item()):
-                break
-        return _Training(loss=losses.item() / images_seen, grad_norm=norms.item() / (place + 1), lr=lr)
+    def _fresh_progress(self) -> _Progress:
+        return _Progress(losses=torch.zeros((), device=self._device), grad_norms=torch.zeros((), device=self._device))
 
-    def _set_lr(self, step: int, total_steps: int) -> float:
-        lr = self._peak_lr * lr_share(step, total_steps, self._config.recipe)
-        for group in self._optimizer.param_groups:
-            group["lr"] = lr
-        return lr
-
-    def _step(self, batch: Tensor, augmentation: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Mean loss of the batch, and the norm of its gradient before clipping."""
-        places = batch.to(self._device)
-        images = _augment(self._train.images[places], self._config.recipe, augmentation)
-        labels = self._train.labels[places]
-        self._optimizer.zero_grad()
-        loss = torch.zeros((), device=self._device)
-        for start, end in micro_batches(len(batch), self._config.micro_batch):
-            loss += self._backward(images[start:end], labels[start:end], (end - start) / len(batch))
-        self._scaler.unscale_(self._optimizer)
-        parameters = [parameter for parameter in self._network.parameters() if parameter.grad is not None]
-        norm = nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
-        if self._config.recipe.clip_grad_norm is not None:
-            nn.utils.clip_grads_with_norm_(parameters, self._config.recipe.clip_grad_norm, norm)
-        self._scaler.step(self._optimizer)
-        self._scaler.update()
-        return loss, norm
-
-    def _backward(self, images: Tensor, labels: Tensor, share: float) -> Tensor:
-        """Adds the gradient of some images of a batch, of which they are a share; returns their part of its loss."""
-        with torch.autocast(self._device.type, self._dtype, enabled=self._dtype is not torch.float32):
-            loss = self._loss(self._network(self._pixels(images)), labels)
-        part: Tensor = loss * share
-        torch.autograd.backward(self._scaler.scale(part))
-        return part.detach()
-
-    def _pixels(self, images: Tensor) -> Tensor:
-        """Bytes (N, C, H, W) as what the network sees: resized where asked for, normalised, channels last."""
-        pixels = images.float()
-        if pixels.shape[-1] != self._size:
-            resized = nn.functional.interpolate(pixels, self._size, mode="bicubic", antialias=True)
-            pixels = resized.clamp(0, 255)
-        normalised = (pixels / 255 - self._mean) / self._std
-        return normalised.contiguous(memory_format=torch.channels_last)
-
-    @torch.no_grad()
-    def _evaluate(self, part: _Part) -> _Evaluation:
-        self._network.eval()
-        losses, top1, top5 = (torch.zeros((), device=self._device) for _ in range(3))
-        has_top5 = self._data.info.classes > 5
-        size = min(_EVALUATION_BATCH, self._config.micro_batch or _EVALUATION_BATCH)
-        for start in range(0, len(part), size):
-            images = part.images[start : start + size]
-            labels = part.labels[start : start + size]
-            with torch.autocast(self._device.type, self._dtype, enabled=self._dtype is not torch.float32):
-                logits = self._network(self._pixels(images))
-            logits = logits.float()
-            losses += nn.functional.cross_entropy(logits, labels, reduction="sum")
-            top1 += (logits.argmax(1) == labels).sum()
-            if has_top5:
-                top5 += (logits.topk(5).indices == labels[:, None]).sum()
-        count = len(part)
-        return _Evaluation(
-            loss=losses.item() / count, top1=top1.item() / count, top5=top5.item() / count if has_top5 else None
+    def _rate(self, step: int) -> float:
+        """The learning rate of step `step` of the run."""
+        if self._own_warmup is not None:
+            total = self._steps_per_epoch * self._config.epochs
+            return constant_rate(self._peak_lr, step, total_steps=total, warmup_share=self._own_warmup)
+        return learning_rate(
+            self._peak_lr,
+            step,
+            steps_per_epoch=self._steps_per_epoch,
+            epochs=self._config.epochs,
+            recipe=self._config.recipe,
         )
 
+    def _train_steps(self, between_steps: Callable[[], None], started: float) -> None:
+        """Trains the steps that the epoch lacks, or until the loss is not finite."""
+        config, epoch, progress = self._config, self._epoch, self._progress
+        before = progress.seconds
+        self._network.train()
+        if isinstance(self._optimizer, AveragingOptimizer):
+            self._optimizer.train()
+        batches = self._train.training_batches(
+            seed=config.seed, epoch=epoch, batch_size=config.batch_size, first_step=progress.step
+        )
+        for batch in batches:
+            place = progress.step
+            step = epoch * self._steps_per_epoch + place
+            seed_process(config.seed, "step", epoch, place)
+            generator = torch.Generator().manual_seed(stream_seed(config.seed, "augmentation", epoch, place))
+            result = self._step.take(batch, step=step, lr=self._rate(step), generator=generator)
+            progress.losses += result.loss * len(batch.labels)
+            progress.grad_norms += result.grad_norm
+            progress.images += len(batch.labels)
+            progress.step += 1
+            if place % _STEPS_BETWEEN_CHECKS == 0:
+                if not math.isfinite(progress.losses.item()):
+                    break
+                progress.seconds = before + time.perf_counter() - started
+                between_steps()
 
-def _arithmetic(precision: Precision, device: torch.device) -> torch.dtype:
-    is_gpu = device.type == "cuda"
-    match precision:
-        case Precision.AUTO:
-            return torch.bfloat16 if is_gpu and torch.cuda.is_bf16_supported() else torch.float32
-        case Precision.FLOAT16 if not is_gpu:
-            raise UserError("precision float16 needs a GPU; on the CPU take float32 or bfloat16")
-        case _:
-            dtype: torch.dtype = getattr(torch, precision.value)
-            return dtype
+    def _show_own_average(self) -> None:
+        """Between epochs the network has the weights that its optimizer averages, where it does.
+
+        So evaluations and snapshots are of them, whoever asks for how many. BatchNorm's statistics were those of
+        other weights, and are taken anew from the epoch's first batches.
+        """
+        if not isinstance(self._optimizer, AveragingOptimizer):
+            return
+        self._optimizer.eval()
+        seed, epoch = self._config.seed, self._epoch
+        seed_process(seed, "settling", epoch)
+        batches = self._train.training_batches(seed=seed, epoch=epoch, batch_size=self._config.batch_size)
+        self._step.settle(
+            (batch, torch.Generator().manual_seed(stream_seed(seed, "augmentation", epoch, place)))
+            for place, batch in enumerate(itertools.islice(batches, _SETTLING_BATCHES))
+        )
+
+    def _evaluation(self, part: Images, *, is_averaged: bool) -> Evaluation:
+        size = min(_EVALUATION_BATCH, self._config.micro_batch or _EVALUATION_BATCH)
+        with self._average.applied() if is_averaged and self._average else nullcontext():
+            return evaluate(
+                self._network,
+                part.evaluation_batches(batch_size=size),
+                pixels=self._pixels,
+                classes=self._data.info.classes,
+                dtype=self._dtype,
+            )
 
 
-def _peak_lr(config: TrialConfig) -> float:
-    lr = config.hp["lr"]
-    if isinstance(lr, bool) or not isinstance(lr, float | int):
-        raise UserError(f"the learning rate of {config.optimizer.name} must be a number; got {lr!r}")
-    return float(lr)
+def _average(config: TrialConfig, network: torch.nn.Module, steps_per_epoch: int) -> WeightAverage | None:
+    if config.recipe.ema_decay is None:
+        return None
+    return WeightAverage(network, config.recipe, config.epochs * steps_per_epoch)
 
 
-def _on_device(part: ImageSet, device: torch.device) -> _Part:
-    return _Part(images=torch.from_numpy(part.images).to(device), labels=torch.from_numpy(part.labels).to(device))
+def _number(config: TrialConfig, name: str) -> float:
+    value = config.hp[name]
+    if isinstance(value, bool) or not isinstance(value, float | int):
+        raise UserError(f"{name} of {config.optimizer.name} must be a number; got {value!r}")
+    return float(value)
+
+
+def _resident(part: ImageSet, framing: Framing, device: torch.device) -> ResidentImages:
+    images, labels = (torch.from_numpy(array).to(device) for array in (part.images, part.labels))
+    return ResidentImages(images, labels, framing)
 
 
 def _device_name(device: torch.device) -> str:
     return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
-
-
-def _batches(count: int, batch_size: int, seed: int) -> list[Tensor]:
-    """Places of the images of each step. A last batch of one is left out: BatchNorm cannot train on it."""
-    order = torch.randperm(count, generator=torch.Generator().manual_seed(seed))
-    batches = [order[start : start + batch_size] for start in range(0, count, batch_size)]
-    return batches[:-1] if len(batches) > 1 and len(batches[-1]) == 1 else batches
-
-
-def micro_batches(count: int, size: int | None) -> list[tuple[int, int]]:
-    """Bounds of even pieces of a batch, of at most `size` images where that leaves none with a single one.
-
-    BatchNorm cannot train on one image.
-    """
-    pieces = 1 if size is None else min(math.ceil(count / size), max(1, count // 2))
-    bounds = [round(count * piece / pieces) for piece in range(pieces + 1)]
-    return list(itertools.pairwise(bounds))
-
-
-def _augment(images: Tensor, recipe: Recipe, generator: torch.Generator) -> Tensor:
-    if recipe.crop_padding:
-        images = random_crop(images, recipe.crop_padding, generator)
-    return random_flip(images, generator) if recipe.horizontal_flip else images
-
-
-def _guessing(classes: int) -> _Evaluation:
-    return _Evaluation(loss=math.nan, top1=1 / classes, top5=5 / classes if classes > 5 else None)

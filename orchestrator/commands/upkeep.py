@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import sys
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
 
 from orchestrator.commands.options import JsonOption, StoreOption, existing_store, out, print_json
 from orchestrator.errors import BusyError, Exit
+from trainers.config import Precision
 
 
 def compact(store: StoreOption = None, as_json: JsonOption = False) -> None:
@@ -50,8 +53,23 @@ def verify(
     return Exit.COMPLETE if health.ok else Exit.STORE
 
 
-def doctor(store: StoreOption = None, as_json: JsonOption = False) -> int:
+def doctor(
+    grid: Annotated[
+        bool, typer.Option("--grid", help="Instead take one training step of every pair of the paper's grid.")
+    ] = False,
+    backbones: Annotated[
+        str, typer.Option("--backbones", metavar="NAME,...", help="With --grid: only these backbones or families.")
+    ] = "paper20",
+    batch_size: Annotated[int, typer.Option("--batch-size", min=2, help="With --grid: images of a step.")] = 2,
+    precision: Annotated[
+        Precision, typer.Option("--precision", help="With --grid: arithmetic; auto is bfloat16 on a GPU.")
+    ] = Precision.AUTO,
+    store: StoreOption = None,
+    as_json: JsonOption = False,
+) -> int:
     """Check Ray, GPUs, data and store, and say what to mend."""
+    if grid:
+        return _check_grid(backbones.split(","), batch_size, precision, as_json=as_json)
     from orchestrator.doctor import examine
 
     findings = list(examine(store))
@@ -63,3 +81,19 @@ def doctor(store: StoreOption = None, as_json: JsonOption = False) -> int:
             mend = "" if finding.ok or not finding.mend else f"\n     mend: {finding.mend}"
             out.print(f"{mark} {finding.check}: {finding.detail}{mend}", highlight=False, soft_wrap=True)
     return Exit.COMPLETE if all(finding.ok for finding in findings) else Exit.USAGE
+
+
+def _check_grid(backbones: list[str], batch_size: int, precision: Precision, *, as_json: bool) -> int:
+    from orchestrator.grid_check import check_grid, grid_table
+
+    checks = []
+    for check in check_grid(batch_size=batch_size, precision=precision, backbones=backbones):
+        checks.append(check)
+        if check.error or (sys.stderr.isatty() and not as_json):
+            trouble = f": {check.error}" if check.error else f" {check.seconds:.2f} s"
+            print(f"{check.backbone} x {check.optimizer}{trouble}", file=sys.stderr)
+    if as_json:
+        print_json([asdict(check) for check in checks])
+    else:
+        out.print(grid_table(checks))
+    return Exit.COMPLETE if all(check.error is None for check in checks) else Exit.FAILED_TRIALS

@@ -49,8 +49,13 @@ def _kept_trials(plan: Plan) -> int:
 def _largest(plan: Plan) -> int:
     """Bytes of the largest checkpoint of any cell."""
     # Deferred: networks are built, which needs torch.
-    from trainers.sizes import checkpoint_bytes, state_share, weight_bytes
+    from trainers.sizes import checkpoint_bytes, network_of
 
-    weights = {name: weight_bytes(backbone, plan.data) for name, backbone in plan.backbones.items()}
-    shares = {name: state_share(optimizer) for name, optimizer in plan.optimizers.items()}
-    return max(checkpoint_bytes(weights[c.backbone.name], shares[c.optimizer.name]) for c in plan.cells)
+    largest = 0
+    for name, backbone in plan.backbones.items():
+        cells = [cell for cell in plan.cells if cell.backbone.name == name]
+        network = network_of(backbone, plan.data, cells[0].image_size)
+        pairs = {(cell.optimizer.name, cell.recipe.ema_decay is not None): cell.optimizer for cell in cells}
+        for (_, has_average), optimizer in pairs.items():
+            largest = max(largest, checkpoint_bytes(network, optimizer, has_average=has_average))
+    return largest

@@ -8,11 +8,18 @@ from dataclasses import replace
 from orchestrator.errors import SpecError
 from orchestrator.planning.plan import Cell, Plan, cell_key, check_dimensions
 from orchestrator.planning.spec import OptimizerSection, RangeTable, Spec
-from search_spaces.backbones import BackboneInfo, expand_backbones, form_for, full_name
+from search_spaces.backbones import BackboneInfo, expand_backbones, form_for, full_name, image_size_for
 from search_spaces.datasets import get_dataset
 from search_spaces.errors import UserError
-from search_spaces.optimizers import OptimizerInfo, custom_optimizer, get_optimizer, with_ranges
-from search_spaces.recipes import DecayExemption, Recipe, get_recipe
+from search_spaces.optimizers import (
+    OptimizerInfo,
+    custom_optimizer,
+    expand_optimizers,
+    full_optimizer_name,
+    get_optimizer,
+    with_ranges,
+)
+from search_spaces.recipes import Recipe, recipe_for
 from trainers.backbones import resolve_backbone
 from trainers.config import DataConfig, TrainOn, Validation
 from trainers.imports import source_sha256
@@ -50,19 +57,20 @@ def _data(spec: Spec) -> DataConfig:
 
 
 def _cells(spec: Spec) -> tuple[Cell, ...]:
-    backbones = [_backbone(spec, name) for name in _backbone_names(spec)]
-    optimizers = [_optimizer(spec, name) for name in _distinct("grid.optimizers", _as_list(spec.grid.optimizers))]
-    recipes = [_recipe(spec, name) for name in _distinct("grid.recipes", _recipe_names(spec))]
-    excluded = _excluded(spec, [info.name for info in backbones], [info.name for info in optimizers])
+    backbones = [_sized_backbone(spec, name) for name in _backbone_names(spec)]
+    optimizers = [_optimizer(spec, name) for name in _optimizer_names(spec)]
+    recipes = _distinct("grid.recipes", _recipe_names(spec))
+    excluded = _excluded(spec, [info.name for info, _ in backbones], [info.name for info in optimizers])
     _check_described(spec, [info.name for info in optimizers])
     cells = tuple(
         Cell(
             backbone=backbone,
-            recipe=recipe,
+            image_size=size,
+            recipe=_recipe(spec, recipe, backbone, size),
             optimizer=optimizer,
-            key=cell_key(backbone.name, recipe.name, optimizer.name),
+            key=cell_key(backbone.name, recipe, optimizer.name),
         )
-        for backbone in backbones
+        for backbone, size in backbones
         for recipe in recipes
         for optimizer in optimizers
         if (backbone.name, optimizer.name) not in excluded
@@ -93,13 +101,21 @@ def _backbone_names(spec: Spec) -> list[str]:
     return _distinct("grid.backbones", (name for word in words for name in expand_backbones(word)))
 
 
-def _backbone(spec: Spec, name: str) -> BackboneInfo:
+def _sized_backbone(spec: Spec, name: str) -> tuple[BackboneInfo, int]:
+    """A backbone in its form for the size of images that it takes in this sweep, and that size."""
     info = resolve_backbone(name)
     is_planted = info.family == "synthetic"
     if is_planted != (spec.data.name == "synthetic") and info.family != "own":
         kind = "synthetic, which has no images" if is_planted else "made for images"
         raise SpecError(f"backbone {name} is {kind}; data.name = {spec.data.name!r} does not fit it")
-    return form_for(info, spec.data.image_size or get_dataset(spec.data.name).image_size)
+    size = image_size_for(info, get_dataset(spec.data.name).image_size, spec.data.image_size)
+    return form_for(info, size), size
+
+
+def _optimizer_names(spec: Spec) -> list[str]:
+    """The optimizers' names, with lists and short names written out."""
+    words = _as_list(spec.grid.optimizers)
+    return _distinct("grid.optimizers", (name for word in words for name in expand_optimizers(word)))
 
 
 def _optimizer(spec: Spec, name: str) -> OptimizerInfo:
@@ -122,18 +138,16 @@ def _recipe_names(spec: Spec) -> list[str]:
     return _as_list(spec.grid.recipes) if spec.grid.recipes else [get_dataset(spec.data.name).recipe]
 
 
-def _recipe(spec: Spec, name: str) -> Recipe:
-    overrides = spec.training.recipe_overrides()
-    if "decay_exemption" in overrides:
-        overrides["decay_exemption"] = DecayExemption(overrides["decay_exemption"])
-    return replace(get_recipe(name), **overrides)
+def _recipe(spec: Spec, name: str, backbone: BackboneInfo, image_size: int) -> Recipe:
+    recipe = recipe_for(name, backbone=backbone.name, dataset=get_dataset(spec.data.name), image_size=image_size)
+    return replace(recipe, **spec.training.recipe_overrides())
 
 
 def _excluded(spec: Spec, backbones: list[str], optimizers: list[str]) -> set[tuple[str, str]]:
     for backbone, optimizer in spec.grid.exclude:
-        if full_name(backbone) not in backbones or optimizer not in optimizers:
+        if full_name(backbone) not in backbones or full_optimizer_name(optimizer) not in optimizers:
             raise SpecError(f"grid.exclude names {[backbone, optimizer]}, which is not a pair of the grid")
-    return {(full_name(backbone), optimizer) for backbone, optimizer in spec.grid.exclude}
+    return {(full_name(backbone), full_optimizer_name(optimizer)) for backbone, optimizer in spec.grid.exclude}
 
 
 def _check_described(spec: Spec, optimizers: list[str]) -> None:

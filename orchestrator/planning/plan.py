@@ -39,6 +39,8 @@ class Cell:
     """One (backbone, recipe, optimizer) with everything resolved."""
 
     backbone: BackboneInfo
+    image_size: int
+    """Side of the images that the network sees, in pixels."""
     recipe: Recipe
     optimizer: OptimizerInfo
     key: str
@@ -118,7 +120,7 @@ class Plan:
             optimizer=trial.cell.optimizer,
             hp=trial.hp,
             recipe=trial.cell.recipe,
-            data=self.data,
+            data=replace(self.data, image_size=trial.cell.image_size),
             epochs=training.epochs,
             batch_size=training.batch_size,
             seed=trial.seed,

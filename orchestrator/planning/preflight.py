@@ -6,6 +6,7 @@ from orchestrator.errors import SpecError
 from orchestrator.planning.plan import Plan
 from search_spaces.datasets import get_dataset
 from search_spaces.errors import UserError
+from search_spaces.recipes import DecayExemption
 
 
 def check_plan(plan: Plan) -> None:
@@ -26,7 +27,7 @@ def _check_images(plan: Plan) -> None:
     from trainers.datasets import check_data
 
     check_data(plan.data)
-    size = plan.data.image_size or get_dataset(plan.data.name).image_size
+    size = get_dataset(plan.data.name).image_size
     for cell in plan.cells:
         if cell.recipe.crop_padding >= size:
             raise SpecError(
@@ -44,10 +45,14 @@ def _check_classes(plan: Plan) -> None:
             behaviour_of(backbone)
         return
     from trainers.backbones import build_backbone
-    from trainers.optimizers import optimizer_class
+    from trainers.optimizers import build_optimizer, optimizer_class
 
     for optimizer in plan.optimizers.values():
         optimizer_class(optimizer)
-    size = plan.data.image_size or dataset.image_size
-    for backbone in plan.backbones.values():
-        build_backbone(backbone, classes=dataset.classes, channels=dataset.channels, image_size=size)
+    for name, backbone in plan.backbones.items():
+        cells = [cell for cell in plan.cells if cell.backbone.name == name]
+        network = build_backbone(
+            backbone, classes=dataset.classes, channels=dataset.channels, image_size=cells[0].image_size
+        )
+        for optimizer in {cell.optimizer.name: cell.optimizer for cell in cells}.values():
+            build_optimizer(optimizer, optimizer.defaults, network, DecayExemption.VECTORS)

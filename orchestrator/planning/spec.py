@@ -12,27 +12,16 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from orchestrator.errors import SpecError, StoreError
+from orchestrator.planning.sections import Count, Name, NameList, Positive, Positive64, Section
 from orchestrator.planning.spec_errors import sentence_of
+from orchestrator.planning.training_section import TrainingSection
 from search_spaces.errors import UserError
-from search_spaces.optimizers import HpValue
+from search_spaces.optimizers import HpValue, full_optimizer_name
 from search_spaces.spaces import Scale
-from trainers.config import Precision, TrainOn, Validation
-from trainers.measurement import ScoreRule
-
-Name = Annotated[str, Field(min_length=1, max_length=200)]
-NameList = list[Name] | Name
-Count = Annotated[int, Field(ge=0, le=1_000_000)]
-Positive = Annotated[int, Field(ge=1, le=1_000_000)]
-Positive64 = Annotated[int, Field(ge=1, lt=2**63)]
-
-
-class Section(BaseModel):
-    """A table of the spec: unknown keys are refused, values are not coerced."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+from trainers.config import TrainOn, Validation
 
 
 class SweepSection(Section):
@@ -49,7 +38,7 @@ class GridSection(Section):
     optimizers: NameList
     recipes: list[Name] | None = None
     """None takes the data set's usual recipe."""
-    exclude: list[Annotated[list[Name], Field(min_length=2, max_length=2)]] = []
+    exclude: list[Annotated[list[Name], Field(min_length=2, max_length=2)]] = Field(default_factory=list)
 
 
 class DataSection(Section):
@@ -60,32 +49,6 @@ class DataSection(Section):
     image_size: Annotated[int, Field(ge=4, le=1024)] | None = None
     validation: Annotated[Validation, Field(strict=False)] = Validation.SPLIT
     validation_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.1
-
-
-class TrainingSection(Section):
-    """[training]: the budget of a trial, its score, and any field of the recipe to override."""
-
-    epochs: Positive
-    batch_size: Positive = 128
-    precision: Annotated[Precision, Field(strict=False)] = Precision.AUTO
-    score: Annotated[ScoreRule, Field(strict=False)] = ScoreRule.FINAL
-    warmup_share: Annotated[float, Field(ge=0, le=1)] | None = None
-    min_lr_share: Annotated[float, Field(ge=0, le=1)] | None = None
-    label_smoothing: Annotated[float, Field(ge=0, lt=1)] | None = None
-    clip_grad_norm: Annotated[float, Field(gt=0)] | Literal["none"] | None = None
-    crop_padding: Annotated[int, Field(ge=0, le=64)] | None = None
-    horizontal_flip: bool | None = None
-    decay_exemption: Literal["none", "vectors"] | None = None
-
-    def recipe_overrides(self) -> dict[str, Any]:
-        """The recipe fields that the spec sets, by name."""
-        names = ("warmup_share", "min_lr_share", "label_smoothing", "crop_padding", "horizontal_flip")
-        overrides = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
-        if self.clip_grad_norm is not None:
-            overrides["clip_grad_norm"] = None if self.clip_grad_norm == "none" else self.clip_grad_norm
-        if self.decay_exemption is not None:
-            overrides["decay_exemption"] = self.decay_exemption
-        return overrides
 
 
 class DefaultProtocol(Section):
@@ -208,7 +171,7 @@ class OptimizerSection(Section):
     """[optimizers.NAME]: an optimizer of the user's own; its ranges stand in [search_spaces.NAME]."""
 
     class_: Annotated[str, Field(alias="class", pattern=r"^[\w.]+:\w+$")]
-    args: dict[str, HpValue] = {}
+    args: dict[str, HpValue] = Field(default_factory=dict)
 
 
 class Spec(Section):
@@ -221,8 +184,18 @@ class Spec(Section):
     protocol: ProtocolSection = FULL_PROTOCOL
     resources: ResourcesSection = ResourcesSection()
     checkpoints: CheckpointsSection = CheckpointsSection()
-    search_spaces: dict[Name, dict[Name, Range]] = {}
-    optimizers: dict[Name, OptimizerSection] = {}
+    search_spaces: dict[Name, dict[Name, Range]] = Field(default_factory=dict)
+    optimizers: dict[Name, OptimizerSection] = Field(default_factory=dict)
+
+    @field_validator("search_spaces")
+    @classmethod
+    def _by_full_name(cls, tables: dict[str, dict[str, Range]]) -> dict[str, dict[str, Range]]:
+        """The tables by the catalogue's names, so that a short name and the full one say the same."""
+        full = [full_optimizer_name(name) for name in tables]
+        for name in full:
+            if full.count(name) > 1:
+                raise UserError(f"[search_spaces.{name}] is there twice, once by its short name; leave one of them")
+        return dict(zip(full, tables.values(), strict=True))
 
     def canonical_json(self) -> str:
         """The spec as JSON with every default filled in and keys sorted: what the store records."""
@@ -297,6 +270,9 @@ def spec_from_record(canonical_json: str) -> Spec:
     """
     try:
         tables = json.loads(canonical_json)
-        return parse_spec(tables if isinstance(tables, dict) else {}, source="the recorded spec")
-    except (ValueError, SpecError) as error:
+        if isinstance(tables.get("training"), dict):
+            # A field that was not set says nothing, also where this version does not know it.
+            tables["training"] = {key: value for key, value in tables["training"].items() if value is not None}
+        return parse_spec(tables, source="the recorded spec")
+    except (ValueError, AttributeError, SpecError) as error:
         raise StoreError(f"the recorded spec cannot be read: {error}") from None

@@ -10,6 +10,7 @@ from orchestrator.errors import SpecError
 from orchestrator.planning.plan import Plan
 from orchestrator.planning.spec import Spec, spec_from_record
 from orchestrator.store.schema import SweepRow
+from search_spaces.optimizers import expand_optimizers
 
 _Keys = tuple[str, ...]
 """The keys on the way to a field; a name of the user's own may have dots in it."""
@@ -58,7 +59,7 @@ def check_change(old: Spec, new: Spec, *, shared: Collection[str] | None = None)
     Args:
         old: A spec that was run.
         new: The spec to go on with.
-        shared: Names of the optimizers that cells of both have; None takes the grids' names as they are written.
+        shared: Names of the optimizers that cells of both have; None takes those that both grids name.
 
     Raises:
         SpecError: Naming the field and both values.
@@ -82,7 +83,8 @@ def _is_free(path: _Keys, shared: Collection[str]) -> bool:
 
 
 def _names(entry: str | list[str]) -> set[str]:
-    return {entry} if isinstance(entry, str) else set(entry)
+    words = [entry] if isinstance(entry, str) else entry
+    return {name for word in words for name in expand_optimizers(word)}
 
 
 def _leaves(spec: Spec) -> dict[_Keys, Any]:

@@ -17,7 +17,7 @@ from orchestrator.running.outcomes import Outcome, State, Verdict
 from orchestrator.store.schema import AttemptRow, CurveRow, TrialRow
 from orchestrator.worker.messages import Ending, Report, Task
 from search_spaces.optimizers import HpValue
-from trainers.config import TrainOn, Validation, recipe_digest
+from trainers.config import TrainOn, Validation, recipe_digest, recipe_settings
 from trainers.measurement import Measurement
 from trainers.trainer import Resolved
 
@@ -82,6 +82,12 @@ def score_part(plan: Plan, trial: PlannedTrial) -> str:
         trial.role is Role.CONFIRM and plan.protocol.confirm.train_on is TrainOn.ALL
     )
     return "test" if on_test else "validation"
+
+
+def score_rule(plan: Plan, trial: PlannedTrial) -> str:
+    """How a trial's score follows from its history: the rule, the part, and whether the weights are averaged."""
+    rule = f"{plan.spec.training.score} on {score_part(plan, trial)}"
+    return rule if trial.cell.recipe.ema_decay is None else f"{rule}, averaged weights"
 
 
 def history_digest(history: Sequence[Measurement]) -> str:
@@ -155,7 +161,7 @@ def trial_row(plan: Plan, attempt: RunningAttempt, verdict: Verdict, *, micro_ba
         state=verdict.state,
         reason=verdict.reason,
         score=verdict.score,
-        score_rule=f"{plan.spec.training.score} on {score_part(plan, trial)}",
+        score_rule=score_rule(plan, trial),
         epochs_planned=plan.spec.training.epochs,
         hp_source=trial.hp_source,
         point=json.dumps(trial.point, sort_keys=True) if trial.point is not None else None,
@@ -166,6 +172,7 @@ def trial_row(plan: Plan, attempt: RunningAttempt, verdict: Verdict, *, micro_ba
         wall_seconds=(ended_at - attempt.started_at).total_seconds(),
         code_version=code_version(),
         recipe_sha256=recipe_digest(trial.cell.recipe),
+        recipe_settings=recipe_settings(trial.cell.recipe),
         repeats=trial.repeats,
         micro_batch=micro_batch,
         source_sha256=own_sources(trial.cell),
@@ -217,14 +224,20 @@ def _curve_facts(attempt: RunningAttempt, *, is_result: bool) -> dict[str, Any]:
         "peak_memory": ending.peak_memory if ending else None,
     }
     if is_result and history:
-        accuracies = [measurement.val_top1 for measurement in history]
-        facts |= {
-            "val_top1_final": accuracies[-1],
-            "val_top1_best": max(accuracies),
-            "val_top1_median10": statistics.median(accuracies[-10:]),
-            "history_sha256": history_digest(history),
-        }
+        facts |= _summaries([measurement.val_top1 for measurement in history], "")
+        facts |= _summaries([m.val_top1_raw for m in history if m.val_top1_raw is not None], "_raw")
+        facts["history_sha256"] = history_digest(history)
     return facts
+
+
+def _summaries(accuracies: Sequence[float], suffix: str) -> dict[str, float]:
+    if not accuracies:
+        return {}
+    return {
+        f"val_top1_final{suffix}": accuracies[-1],
+        f"val_top1_best{suffix}": max(accuracies),
+        f"val_top1_median10{suffix}": statistics.median(accuracies[-10:]),
+    }
 
 
 def _resolved_facts(resolved: Resolved | None) -> dict[str, Any]:
@@ -237,6 +250,8 @@ def _resolved_facts(resolved: Resolved | None) -> dict[str, Any]:
         "groups": json.dumps([asdict(group) for group in resolved.groups]),
         "parameters": resolved.parameters,
         "classes": resolved.classes,
+        "drop_path": resolved.drop_path,
+        "initialisation": resolved.initialisation,
         "device": resolved.device,
         "data_sha256": resolved.data_sha256,
     }

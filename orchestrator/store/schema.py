@@ -130,6 +130,21 @@ class TrialRow:
         "Images per forward and backward pass, where memory was too small for the batch; null for the whole batch.",
         optional=True,
     )
+    recipe_settings: str | None = column(TEXT, "Every field of the resolved recipe, as a JSON object.", optional=True)
+    drop_path: float | None = column(
+        METRIC, "Stochastic depth that acted: 0 in a network without residual branches.", optional=True
+    )
+    initialisation: str | None = column(TEXT, "How the network's fresh weights were drawn.", optional=True)
+    val_top1_final_raw: float | None = column(
+        METRIC,
+        "As `val_top1_final`, of the weights themselves where the recipe averages them (the other columns are then "
+        "those of the average); null where it does not.",
+        optional=True,
+    )
+    val_top1_best_raw: float | None = column(METRIC, "As `val_top1_best`, of the weights themselves.", optional=True)
+    val_top1_median10_raw: float | None = column(
+        METRIC, "As `val_top1_median10`, of the weights themselves.", optional=True
+    )
     source_sha256: str | None = column(
         TEXT,
         "Digests of the user's own source, by part (backbone, optimizer), as a JSON object; null without any.",
@@ -161,6 +176,13 @@ class CurveRow:
     lr: float = column(METRIC, "Learning rate of the epoch's last step.")
     grad_norm: float | None = column(METRIC, "Mean L2 norm of the gradient before clipping.", optional=True)
     seconds: float = column(METRIC, "Wall time of the epoch, evaluation included.")
+    val_loss_raw: float | None = column(
+        METRIC,
+        "Where the recipe averages the weights, the other `val_` columns are those of the average, and this is the "
+        "validation loss of the weights themselves; else null.",
+        optional=True,
+    )
+    val_top1_raw: float | None = column(METRIC, "As `val_top1`, of the weights themselves.", optional=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -93,11 +93,10 @@ class Attempt:
         # What was restored is reported before anything follows: the driver may want to stop the trial there.
         is_restored = is_first and bool(self._history)
         if not is_restored:
-            self._history.append(trainer.train_epoch())
+            self._history.append(trainer.train_epoch(lambda: self._save_if_due(trainer)))
         ending = self._ending(trainer)
-        is_due = time.monotonic() - self._saved_at >= self.task.checkpoint_seconds
-        if ending is None and is_due:
-            self._save(trainer)
+        if ending is None:
+            self._save_if_due(trainer)
         if ending is not None:
             self._checkpoints.wait()
             if self.task.keep_checkpoint:
@@ -138,9 +137,13 @@ class Attempt:
             return None
         return Ending(kind=EndingKind.FINISHED, test_top1=trainer.evaluate_test(), peak_memory=trainer.peak_memory())
 
+    def _save_if_due(self, trainer: Trainer) -> None:
+        if time.monotonic() - self._saved_at >= self.task.checkpoint_seconds:
+            self._save(trainer)
+
     def _save(self, trainer: Trainer) -> None:
         """Copies the trial's state and has it written while training goes on."""
-        state, history = trainer.snapshot(), tuple(self._history)
+        state, history, steps = trainer.snapshot(), tuple(self._history), trainer.step
 
         def make() -> Checkpoint:
             self._log.publish()
@@ -149,6 +152,7 @@ class Attempt:
                 config_sha256=config_digest(self._config),
                 history=history,
                 state=state(),
+                steps=steps,
             )
 
         self._checkpoints.save(make)

@@ -23,13 +23,15 @@ _MAGIC = b"bocb checkpoint 2 "
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checkpoint:
-    """A trial after some epoch."""
+    """A trial after some epoch, or some steps into the next one."""
 
     trial_id: str
     config_sha256: str
     """Digest of the trial's config: a state fits only the config it was made under."""
     history: tuple[Measurement, ...]
     state: bytes
+    steps: int = 0
+    """Steps trained of the epoch after the history."""
 
     @property
     def epochs(self) -> int:
@@ -42,6 +44,7 @@ def encode(checkpoint: Checkpoint) -> bytes:
     header = {
         "trial_id": checkpoint.trial_id,
         "config_sha256": checkpoint.config_sha256,
+        "steps": checkpoint.steps,
         "history": [asdict(measurement) for measurement in checkpoint.history],
     }
     body = json.dumps(header).encode() + b"\n" + checkpoint.state
@@ -66,6 +69,7 @@ def decode(content: bytes) -> Checkpoint:
         config_sha256=header["config_sha256"],
         history=measurements_from(header["history"]),
         state=state,
+        steps=header.get("steps", 0),
     )
 
 
@@ -80,7 +84,7 @@ def save_checkpoint(sweep: SweepStore, checkpoint: Checkpoint, *, driver_epoch: 
 
 
 def best_checkpoint(sweep: SweepStore, trial_id: str, config_sha256: str) -> Checkpoint | None:
-    """The checkpoint with most epochs that any attempt of a trial left, or None.
+    """The checkpoint with most epochs, and steps beyond them, that any attempt of a trial left, or None.
 
     Damaged files and those of another config are passed over: the trial then starts from an older one, or anew.
 
@@ -88,7 +92,7 @@ def best_checkpoint(sweep: SweepStore, trial_id: str, config_sha256: str) -> Che
         OSError: The store cannot be reached.
     """
     fitting = (found for found in _readable(sweep, trial_id) if found.config_sha256 == config_sha256)
-    return max(fitting, key=lambda checkpoint: checkpoint.epochs, default=None)
+    return max(fitting, key=lambda checkpoint: (checkpoint.epochs, checkpoint.steps), default=None)
 
 
 def delete_checkpoints(sweep: SweepStore, trial_id: str) -> None:

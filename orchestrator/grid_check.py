@@ -1,0 +1,53 @@
+"""One training step of every pair of the paper's grid on this machine: what `bocb doctor --grid` runs."""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from rich.table import Table
+
+from orchestrator.tables import table_of
+from search_spaces.backbones import expand_backbones, form_for, image_size_for
+from search_spaces.datasets import get_dataset
+from search_spaces.optimizers import list_optimizers
+from trainers.backbones import resolve_backbone
+from trainers.config import Precision
+
+if TYPE_CHECKING:
+    from trainers.step_check import StepCheck
+
+
+def check_grid(*, batch_size: int, precision: Precision, backbones: Sequence[str]) -> Iterator[StepCheck]:
+    """Every pair of the backbones and all optimizers of the catalogue, backbone by backbone.
+
+    Args:
+        batch_size: Images of the step.
+        precision: Arithmetic of forward and backward passes.
+        backbones: Names of the paper's backbones, or lists or families of them.
+
+    Raises:
+        UserError: A name is unknown, or one of a backbone without a recipe in the paper.
+    """
+    # Deferred: torch takes seconds to import.
+    from trainers.step_check import StepChecker
+
+    checker = StepChecker(batch_size=batch_size, precision=precision, threads=os.cpu_count() or 1)
+    for name in (name for word in backbones for name in expand_backbones(word)):
+        info = resolve_backbone(name)
+        size = image_size_for(info, get_dataset("cifar100").image_size, None)
+        yield from checker.check(form_for(info, size), size, list_optimizers())
+
+
+def grid_table(checks: Sequence[StepCheck]) -> Table:
+    """Seconds of every step, a backbone in each column; a pair that cannot train says so."""
+    cells: dict[str, dict[str, str]] = defaultdict(dict)
+    for check in checks:
+        cells[check.optimizer][check.backbone] = "BAD" if check.error else f"{check.seconds:.2f}"
+    backbones = list(dict.fromkeys(check.backbone for check in checks))
+    rows = [(optimizer, *(cells[optimizer].get(name, "") for name in backbones)) for optimizer in cells]
+    passed = sum(check.error is None for check in checks)
+    title = f"one training step of each pair, in seconds: {passed} of {len(checks)} pairs train"
+    return table_of(("optimizer", *backbones), rows, title)
