@@ -34,6 +34,7 @@ class Server:
     jobs: list[Job] = field(default_factory=list)
     on_submit: Callable[[str], None] | None = None
     specs: list[bytes] = field(default_factory=list)
+    files: set[str] = field(default_factory=set)
     interrupted: bool = False
 
     def __call__(self, address: str) -> Server:
@@ -47,6 +48,7 @@ class Server:
         if self.on_submit is not None:
             self.on_submit(submission_id)
         self.specs.append(Path(runtime_env["working_dir"], "spec.json").read_bytes())
+        self.files = {path.name for path in Path(runtime_env["working_dir"]).iterdir()}
         self.jobs.append(Job(submission_id, JobStatus.RUNNING))
 
     def get_job_status(self, job_id: str) -> JobStatus:
@@ -66,6 +68,22 @@ def test_the_job_gets_the_spec_as_the_store_records_it(server: Server, tmp_path:
     spec = small_plan().spec
     assert submit(spec, open_store(str(tmp_path)), ADDRESS).is_new
     assert server.specs == [spec.canonical_json().encode()]
+
+
+def test_own_code_travels_with_what_it_imports(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = "from bocb_travelling_part import Behaviour\n\ndef curve():\n    return Behaviour()\n"
+    (tmp_path / "bocb_travelling.py").write_text(own)
+    (tmp_path / "bocb_travelling_part.py").write_text("from trainers.synthetic import Behaviour as Behaviour\n")
+    (tmp_path / "bocb_staying.py").write_text("")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    spec = small_plan(grid={"backbones": ["bocb_travelling:curve"]}).spec
+    submit(spec, open_store(str(tmp_path / "store")), ADDRESS)
+    assert server.files == {
+        *("orchestrator", "search_spaces", "trainers", "spec.json"),
+        *("bocb_travelling.py", "bocb_travelling_part.py"),
+    }
 
 
 def test_of_two_submits_at_the_same_moment_one_finds_the_others_job(server: Server, tmp_path: Path) -> None:
