@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import nn
 
+from trainers.layout import to_device
 from trainers.process import reset_process_state
 from trainers.strided_convolutions import StridedPointwise, spare_strided_pointwise
 
@@ -82,3 +83,11 @@ def test_others_are_left_alone(sound: nn.Module) -> None:
     network = nn.Sequential(sound)
     spare_strided_pointwise(network)
     assert network[0] is sound
+
+
+def test_weights_of_five_dimensions_keep_their_layout() -> None:
+    network = nn.Sequential(nn.Conv2d(2, 4, 3), nn.Conv3d(1, 2, 3))
+    values = [parameter.clone() for parameter in network.parameters()]
+    to_device(network, torch.device("cpu"))
+    assert network[0].weight.is_contiguous(memory_format=torch.channels_last)
+    assert all(map(torch.equal, values, network.parameters()))

@@ -19,6 +19,7 @@ from trainers.backbones import build_backbone
 from trainers.config import Precision
 from trainers.evaluation import evaluate
 from trainers.images import ResidentImages, framing_of
+from trainers.layout import to_device
 from trainers.optimizers import build_optimizer
 from trainers.pixels import Pixels
 from trainers.precision import arithmetic
@@ -95,7 +96,7 @@ class StepChecker:
             image_size=image_size,
             drop_path=drop_path,
         )
-        return network.to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+        return to_device(network, self._device)
 
     def _train(self, network: nn.Module, images: ResidentImages, optimizer: OptimizerInfo, recipe: Recipe) -> None:
         """Takes a step, or two where the first moves nothing, and evaluates after it.

@@ -25,6 +25,7 @@ from trainers.config import TrialConfig, config_digest
 from trainers.datasets import ImageSet, load_trial_data
 from trainers.evaluation import Evaluation, evaluate, guessing
 from trainers.images import Framing, Images, ResidentImages, framing_of
+from trainers.layout import to_device
 from trainers.measurement import Measurement
 from trainers.memory import resident_memory
 from trainers.optimizers import AveragingOptimizer, build_optimizer
@@ -84,8 +85,7 @@ class VisionTrainer:
             image_size=size,
             drop_path=config.recipe.drop_path,
         )
-        # The layout that convolutions run fastest in, on the CPU too.
-        self._network = network.to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._network = to_device(network, self._device)
         exemption = config.recipe.decay_exemption.acting_for(config.optimizer.name)
         built = build_optimizer(config.optimizer, config.hp, self._network, exemption)
         self._optimizer = built.optimizer
