@@ -49,6 +49,8 @@ class DataSection(Section):
     image_size: Annotated[int, Field(ge=4, le=1024)] | None = None
     validation: Annotated[Validation, Field(strict=False)] = Validation.SPLIT
     validation_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.1
+    max_bad_samples: Count = 0
+    """Samples that an epoch may skip because they are damaged, where images are decoded while a trial trains."""
 
 
 class DefaultProtocol(Section):
@@ -250,10 +252,20 @@ def parse_spec(tables: dict[str, Any], *, folder: Path | None = None, source: st
 
 
 def _absolute(path: str, folder: Path, source: str) -> str:
-    """A data folder with `~` and environment variables filled in; a relative one starts at the spec's folder."""
+    """A data folder with `~` and environment variables filled in; a relative one starts at the spec's folder.
+
+    The URI of an object store stays as it is.
+    """
     expanded = os.path.expandvars(path)
     if "$" in expanded:
         raise SpecError(f"{source}: data.path = {path!r} names an environment variable that is not set")
+    if "://" in expanded:
+        if "@" in expanded.partition("://")[2].partition("/")[0]:
+            raise SpecError(
+                f"{source}: data.path holds credentials, and the spec is kept in the store; give them as the object"
+                " store's own environment variables"
+            )
+        return expanded
     try:
         absolute = (folder / Path(expanded).expanduser()).resolve()
         absolute.exists()  # refuses what cannot be a path at all

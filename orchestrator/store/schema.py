@@ -119,7 +119,9 @@ class TrialRow:
     device: str | None = column(TEXT, "cpu, or the GPU's product name.", optional=True)
     code_version: str = column(TEXT, "Version of bocb and digest of its source.")
     recipe_sha256: str = column(TEXT, "Digest of the resolved recipe.")
-    data_sha256: str | None = column(TEXT, "Digest of images, labels and split.", optional=True)
+    data_sha256: str | None = column(
+        TEXT, "Digest of images (image files: names and sizes), labels and split.", optional=True
+    )
     history_sha256: str | None = column(TEXT, "Digest of the learning curve, exact to the last bit.", optional=True)
     repeats: str | None = column(TEXT, "For confirm: the trial whose setting is repeated.", optional=True)
     superseded: bool = flag(
