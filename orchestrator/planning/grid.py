@@ -18,6 +18,7 @@ from search_spaces.optimizers import (
     get_optimizer,
     with_ranges,
 )
+from search_spaces.paper_settings import paper_setting
 from search_spaces.recipes import Recipe, recipe_for
 from trainers.backbones import resolve_backbone
 from trainers.config import DataConfig, TrainOn, Validation
@@ -33,9 +34,11 @@ def make_plan(spec: Spec) -> Plan:
     """
     try:
         data = _data(spec)
-        return Plan(spec=spec, cells=_cells(spec), data=data)
+        plan = Plan(spec=spec, cells=_cells(spec), data=data)
     except UserError as error:
         raise SpecError(str(error)) from None
+    _check_paper_settings(plan)
+    return plan
 
 
 def _data(spec: Spec) -> DataConfig:
@@ -149,6 +152,24 @@ def _excluded(spec: Spec, backbones: list[str], optimizers: list[str]) -> set[tu
         if full_name(backbone) not in backbones or full_optimizer_name(optimizer) not in optimizers:
             raise SpecError(f"grid.exclude names {[backbone, optimizer]}, which is not a pair of the grid")
     return {(full_name(backbone), full_optimizer_name(optimizer)) for backbone, optimizer in spec.grid.exclude}
+
+
+def _check_paper_settings(plan: Plan) -> None:
+    """Refuses a pair that the paper has no setting for where one is asked for, and ranges that nothing would use."""
+    spec, protocol = plan.spec, plan.protocol
+    is_grid = protocol.tune.is_grid and protocol.tune.trials > 0
+    field = 'protocol.tune.sampler = "paper-grid"' if is_grid else 'protocol.default.setting = "paper"'
+    if is_grid or (protocol.default.setting == "paper" and protocol.default.seeds):
+        for cell in plan.cells:
+            try:
+                paper_setting(cell.backbone.name, cell.optimizer.name)
+            except UserError as error:
+                raise SpecError(f"{field}: {error}") from None
+    if is_grid and spec.search_spaces and not protocol.design.points:
+        raise SpecError(
+            f"[search_spaces.{next(iter(spec.search_spaces))}] changes no trial: {field} has its own values; "
+            "leave it out, or add [protocol.design] points"
+        )
 
 
 def _check_described(spec: Spec, optimizers: list[str]) -> None:

@@ -94,11 +94,18 @@ class TrialRow:
     epochs_done: int = column(SMALL, "Epochs trained.")
     epochs_planned: int = column(SMALL, "Epochs of the whole budget.")
     hp: str = column(TEXT, "Every hyper-parameter that acted, as a JSON object.")
-    hp_source: str = column(TEXT, "Where the values come from: default, design, tune or the trial that is repeated.")
+    hp_source: str = column(
+        TEXT,
+        "Where the values come from: default (published), design, tune (a sampler), paper (what the paper tuned for "
+        "the pair), paper-grid (the grid around that) or inferred (the paper has none for the pair: its setting or "
+        "the middle of its grid is that of related backbones). Confirm trials have that of the trial they repeat.",
+    )
     hp_lr: float | None = column(PRECISE, "Peak learning rate.", optional=True)
     hp_weight_decay: float | None = column(PRECISE, "Weight decay of the decayed parameters.", optional=True)
     point: str | None = column(
-        TEXT, "Coordinates on the unit cube, as a JSON object; null for defaults.", optional=True
+        TEXT,
+        "Coordinates on the unit cube, as a JSON object; null for defaults and settings of the paper.",
+        optional=True,
     )
     optimizer_class: str | None = column(TEXT, "Import path of the class that ran.", optional=True)
     groups: str | None = column(TEXT, "Parameter groups with their weight decay, as a JSON list.", optional=True)
