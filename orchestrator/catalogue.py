@@ -39,10 +39,10 @@ def catalogue(
             return [
                 {
                     "name": info.name,
-                    "classes": info.classes,
+                    "classes": info.classes or None,
                     "image_size": info.image_size,
-                    "train": info.train_count,
-                    "test": info.test_count,
+                    "train": info.train_count or None,
+                    "test": info.test_count or None,
                     "needs_path": info.needs_path,
                     "source": info.source,
                 }

@@ -14,10 +14,12 @@ class DatasetInfo:
 
     name: str
     classes: int
+    """0 where only the files say it; `trainers.dataset_info.describe_dataset` asks them."""
     image_size: int
-    """Side in pixels."""
+    """Side in pixels; of images of many sizes, what they are brought to unless a spec says otherwise."""
     channels: int
     train_count: int
+    """0 where only the files say it, and so is `test_count`."""
     test_count: int
     needs_path: bool
     recipe: str
@@ -71,6 +73,30 @@ DATASETS: tuple[DatasetInfo, ...] = (
         needs_path=True,
         recipe="pytorch",
         source="Krizhevsky 2009, https://www.cs.toronto.edu/~kriz/cifar.html; fine labels",
+    ),
+    DatasetInfo(
+        name="imagefolder",
+        classes=0,
+        image_size=224,
+        channels=3,
+        train_count=0,
+        test_count=0,
+        needs_path=True,
+        recipe="pytorch",
+        form=Form.IMAGENET,
+        source="any images with labels: a folder per class, Parquet shards, or WebDataset tar shards",
+    ),
+    DatasetInfo(
+        name="imagenet",
+        classes=1000,
+        image_size=224,
+        channels=3,
+        train_count=1_281_167,
+        test_count=50_000,
+        needs_path=True,
+        recipe="pytorch",
+        form=Form.IMAGENET,
+        source="ILSVRC 2012, Russakovsky et al. 2015: a folder per class, Parquet shards, or WebDataset tar shards",
     ),
 )
 

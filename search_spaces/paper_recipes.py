@@ -31,8 +31,12 @@ PAPER_FAMILY: Mapping[str, str] = {
     "convformer_s12": "rsb-a2",
     "attentionformer_s12": "rsb-a2",
     "caformer_s12": "rsb-a2",
+    "deit_small_patch4_32": "deit",
 }
-"""Table A1 of the paper, column "training setting"; ResNet-101, which is only in its figures, as ResNet-50."""
+"""Table A1 of the paper, column "training setting"; ResNet-101, which is only in its figures, as ResNet-50, and our
+form of DeiT-S for 32 px as DeiT-S."""
+PAPER_FAMILY_IMAGENET: Mapping[str, str] = {**PAPER_FAMILY, "resnet50": "rsb-a2"}
+"""The same on ImageNet: of the two networks there, Table 2 of the paper has ResNet-50 with RSB A2."""
 
 _DECAY = DecayExemption.RELEASED
 _AUGMENTED: dict[str, object] = {

@@ -6,7 +6,13 @@ from dataclasses import dataclass, replace
 
 from search_spaces.datasets import DatasetInfo
 from search_spaces.errors import UserError, unknown_name
-from search_spaces.paper_recipes import PAPER_FAMILY, RELEASED_AUGMENTED, RELEASED_CIFAR, RELEASED_IMAGENET
+from search_spaces.paper_recipes import (
+    PAPER_FAMILY,
+    PAPER_FAMILY_IMAGENET,
+    RELEASED_AUGMENTED,
+    RELEASED_CIFAR,
+    RELEASED_IMAGENET,
+)
 from search_spaces.recipe_families import FAMILIES, Form, enlarged
 from search_spaces.recipe_info import DecayExemption as DecayExemption
 from search_spaces.recipe_info import Loss as Loss
@@ -35,7 +41,7 @@ RECIPES: tuple[NamedRecipe, ...] = (
     NamedRecipe(
         name="paper",
         backbones="those of the paper",
-        source="each backbone's own family: Table A1 of the paper, arXiv 2410.06373",
+        source="each backbone's own family: Table A1 of the paper, on ImageNet Table 2, arXiv 2410.06373",
     ),
     NamedRecipe(
         name="released",
@@ -90,7 +96,8 @@ def _recipe(name: str, backbone: str, form: Form) -> Recipe:
                 f"recipe paper is defined for the backbones of the paper; {backbone} is none of them: "
                 f"name a family, such as pytorch or deit"
             )
-        return replace(FAMILIES[PAPER_FAMILY[backbone], form], name=name)
+        families = PAPER_FAMILY_IMAGENET if form is Form.IMAGENET else PAPER_FAMILY
+        return replace(FAMILIES[families[backbone], form], name=name)
     if (name, form) in FAMILIES:
         return FAMILIES[name, form]
     tables = {

@@ -55,6 +55,9 @@ class DataConfig:
     validation: Validation = Validation.SPLIT
     validation_fraction: float = 0.1
     split_seed: int = 0
+    max_bad_samples: int = 0
+    """Samples that may be skipped in one pass, because they cannot be decoded or have no label; of data sets that are
+    decoded while they are trained on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +97,8 @@ def config_digest(config: TrialConfig) -> str:
     """SHA-256 of what decides a trial's numbers; where its data lies is left out, so a trial can move."""
     fields = json.loads(config.to_json())
     del fields["data"]["path"]
+    # A trial that went on met no more bad samples than were allowed: raising the limit changes none of its numbers.
+    del fields["data"]["max_bad_samples"]
     if fields["micro_batch"] is None:
         del fields["micro_batch"]  # so that checkpoints made before there were micro-batches still fit
     return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()

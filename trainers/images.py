@@ -104,12 +104,12 @@ class ResidentImages:
 
     def steps(self, batch_size: int) -> int:
         """Batches of one training pass."""
-        return len(_bounds(len(self), batch_size))
+        return len(batch_bounds(len(self), batch_size))
 
     def training_batches(self, *, seed: int, epoch: int, batch_size: int, first_step: int = 0) -> Iterator[Batch]:
         """One pass in an order drawn for the epoch, cropped by draws of the step's own."""
         order = _order(len(self), self._framing.repeats, stream_seed(seed, "order", epoch))
-        for step, (start, end) in enumerate(_bounds(len(order), batch_size)):
+        for step, (start, end) in enumerate(batch_bounds(len(order), batch_size)):
             if step < first_step:
                 continue
             places = order[start:end].to(self._labels.device)
@@ -139,7 +139,7 @@ def _order(count: int, repeats: int, seed: int) -> Tensor:
     return order[: math.ceil(count / repeats)].repeat_interleave(repeats)[:count]
 
 
-def _bounds(count: int, batch_size: int) -> list[tuple[int, int]]:
+def batch_bounds(count: int, batch_size: int) -> list[tuple[int, int]]:
     """Bounds of the batches of a pass. A last batch of one is left out: BatchNorm cannot train on it."""
     bounds = [(start, min(start + batch_size, count)) for start in range(0, count, batch_size)]
     return bounds[:-1] if len(bounds) > 1 and bounds[-1][1] - bounds[-1][0] == 1 else bounds

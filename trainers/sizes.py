@@ -6,12 +6,12 @@ import torch
 from torch import Tensor, nn
 
 from search_spaces.backbones import BackboneInfo
-from search_spaces.datasets import get_dataset
 from search_spaces.optimizers import Grouping, OptimizerInfo
 from search_spaces.recipes import DecayExemption
 from trainers.backbones import build_backbone
 from trainers.config import DataConfig
 from trainers.curvature import CurvatureOptimizer
+from trainers.dataset_info import describe_dataset
 from trainers.optimizers import build_optimizer
 
 OVERHEAD_BYTES = 100_000
@@ -46,7 +46,7 @@ def network_of(backbone: BackboneInfo, data: DataConfig, image_size: int) -> nn.
     """
     if data.name == "synthetic":
         return None
-    info = get_dataset(data.name)
+    info = describe_dataset(data)
     return build_backbone(backbone, classes=info.classes, channels=info.channels, image_size=image_size)
 
 

@@ -32,10 +32,12 @@ from trainers.optimizers import AveragingOptimizer, build_optimizer
 from trainers.pixels import Pixels
 from trainers.precision import arithmetic
 from trainers.process import reset_process_state, seed_process
+from trainers.readers.part import EncodedSet
 from trainers.schedule import constant_rate, learning_rate
 from trainers.seeds import stream_seed
 from trainers.snapshot import load_snapshot, snapshot_of
 from trainers.step import TrainingStep
+from trainers.streams import StreamedImages
 from trainers.trainer import Resolved
 
 _EVALUATION_BATCH = 512
@@ -73,7 +75,7 @@ class VisionTrainer:
         size = config.data.image_size or data.info.image_size
         framing = framing_of(config.recipe, size)
         self._train, self._validation, self._test = (
-            _resident(part, framing, self._device) for part in (data.train, data.validation, data.test)
+            _images(part, framing, config, self._device) for part in (data.train, data.validation, data.test)
         )
         self._pixels = Pixels(data.mean, data.std, self._device)
         self._steps_per_epoch = self._train.steps(config.batch_size)
@@ -305,7 +307,10 @@ def _number(config: TrialConfig, name: str) -> float:
     return float(value)
 
 
-def _resident(part: ImageSet, framing: Framing, device: torch.device) -> ResidentImages:
+def _images(part: ImageSet | EncodedSet, framing: Framing, config: TrialConfig, device: torch.device) -> Images:
+    if isinstance(part, EncodedSet):
+        limit = config.data.max_bad_samples
+        return StreamedImages(part, framing, device=device, threads=config.threads, max_bad=limit)
     images, labels = (torch.from_numpy(array).to(device) for array in (part.images, part.labels))
     return ResidentImages(images, labels, framing)
 

@@ -47,6 +47,11 @@ def warnings_of(page_data: PageData) -> tuple[str, ...]:
         sentences.append(
             "Scores are selected on the test part (validation = test): they are too high as estimates for new data."
         )
+    if inferred := {trial.backbone for trial in trials if trial.hp_source == "inferred"}:
+        sentences.append(
+            f"The paper tuned no setting for {', '.join(sorted(inferred))}: what was used follows from those of the "
+            "backbones that share the recipe (hp_source = inferred)."
+        )
     for what, read in _SHOULD_BE_ONE.items():
         values = {value for trial in trials if (value := read(trial)) is not None}
         if len(values) > 1:

@@ -182,7 +182,8 @@ def _protocol(protocol: Mapping[str, Any]) -> tuple[str, ...]:
     default, design, tune, confirm = (_table(protocol, role) for role in ("default", "design", "tune", "confirm"))
     phrases = []
     if seeds := default.get("seeds"):
-        phrases.append(f"default: {counted(seeds, 'seed')}")
+        at = " at the paper's setting" if default.get("setting") == "paper" else ""
+        phrases.append(f"default: {counted(seeds, 'seed')}{at}")
     if points := design.get("points"):
         phrases.append(f"design: {counted(points, 'point')} with {counted(design.get('seeds', 1), 'seed')} each")
     if number := tune.get("trials"):

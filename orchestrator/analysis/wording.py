@@ -14,7 +14,7 @@ NOTHING = "\N{EN DASH}"
 SOURCE_LONG = {
     Source.CONFIRM: "mean of the confirm trials",
     Source.SEARCH: "best design or tune trial, not confirmed",
-    Source.DEFAULT: "mean of the default trials, nothing tuned",
+    Source.DEFAULT: "mean of the default trials, nothing tuned here",
 }
 STATE_WORDS = {"COMPLETE": "complete", "DIVERGED": "diverged", "PRUNED": "pruned", "FAIL": "failed"}
 

@@ -9,7 +9,6 @@ from orchestrator.errors import SpecError
 from orchestrator.planning.plan import Cell, Plan, cell_key, check_dimensions
 from orchestrator.planning.spec import OptimizerSection, RangeTable, Spec
 from search_spaces.backbones import BackboneInfo, expand_backbones, form_for, full_name, image_size_for
-from search_spaces.datasets import get_dataset
 from search_spaces.errors import UserError
 from search_spaces.optimizers import (
     OptimizerInfo,
@@ -19,9 +18,11 @@ from search_spaces.optimizers import (
     get_optimizer,
     with_ranges,
 )
+from search_spaces.paper_settings import paper_setting
 from search_spaces.recipes import Recipe, recipe_for
 from trainers.backbones import resolve_backbone
 from trainers.config import DataConfig, TrainOn, Validation
+from trainers.dataset_info import resolve_dataset
 from trainers.imports import source_sha256
 
 
@@ -33,13 +34,15 @@ def make_plan(spec: Spec) -> Plan:
     """
     try:
         data = _data(spec)
-        return Plan(spec=spec, cells=_cells(spec), data=data)
+        plan = Plan(spec=spec, cells=_cells(spec), data=data)
     except UserError as error:
         raise SpecError(str(error)) from None
+    _check_paper_settings(plan)
+    return plan
 
 
 def _data(spec: Spec) -> DataConfig:
-    dataset = get_dataset(spec.data.name)
+    dataset = resolve_dataset(spec.data.name)
     if dataset.needs_path and spec.data.path is None:
         raise SpecError(f"data.path is missing: {dataset.name} is read from files; name the folder that has them")
     if spec.data.validation is Validation.TEST and spec.protocol.confirm.train_on is TrainOn.ALL:
@@ -53,6 +56,7 @@ def _data(spec: Spec) -> DataConfig:
         validation=spec.data.validation,
         validation_fraction=spec.data.validation_fraction,
         split_seed=spec.sweep.seed,
+        max_bad_samples=spec.data.max_bad_samples,
     )
 
 
@@ -108,7 +112,7 @@ def _sized_backbone(spec: Spec, name: str) -> tuple[BackboneInfo, int]:
     if is_planted != (spec.data.name == "synthetic") and info.family != "own":
         kind = "synthetic, which has no images" if is_planted else "made for images"
         raise SpecError(f"backbone {name} is {kind}; data.name = {spec.data.name!r} does not fit it")
-    size = image_size_for(info, get_dataset(spec.data.name).image_size, spec.data.image_size)
+    size = image_size_for(info, resolve_dataset(spec.data.name).image_size, spec.data.image_size)
     return form_for(info, size), size
 
 
@@ -135,11 +139,11 @@ def _optimizer(spec: Spec, name: str) -> OptimizerInfo:
 
 
 def _recipe_names(spec: Spec) -> list[str]:
-    return _as_list(spec.grid.recipes) if spec.grid.recipes else [get_dataset(spec.data.name).recipe]
+    return _as_list(spec.grid.recipes) if spec.grid.recipes else [resolve_dataset(spec.data.name).recipe]
 
 
 def _recipe(spec: Spec, name: str, backbone: BackboneInfo, image_size: int) -> Recipe:
-    recipe = recipe_for(name, backbone=backbone.name, dataset=get_dataset(spec.data.name), image_size=image_size)
+    recipe = recipe_for(name, backbone=backbone.name, dataset=resolve_dataset(spec.data.name), image_size=image_size)
     return replace(recipe, **spec.training.recipe_overrides())
 
 
@@ -148,6 +152,24 @@ def _excluded(spec: Spec, backbones: list[str], optimizers: list[str]) -> set[tu
         if full_name(backbone) not in backbones or full_optimizer_name(optimizer) not in optimizers:
             raise SpecError(f"grid.exclude names {[backbone, optimizer]}, which is not a pair of the grid")
     return {(full_name(backbone), full_optimizer_name(optimizer)) for backbone, optimizer in spec.grid.exclude}
+
+
+def _check_paper_settings(plan: Plan) -> None:
+    """Refuses a pair that the paper has no setting for where one is asked for, and ranges that nothing would use."""
+    spec, protocol = plan.spec, plan.protocol
+    is_grid = protocol.tune.is_grid and protocol.tune.trials > 0
+    field = 'protocol.tune.sampler = "paper-grid"' if is_grid else 'protocol.default.setting = "paper"'
+    if is_grid or (protocol.default.setting == "paper" and protocol.default.seeds):
+        for cell in plan.cells:
+            try:
+                paper_setting(cell.backbone.name, cell.optimizer.name)
+            except UserError as error:
+                raise SpecError(f"{field}: {error}") from None
+    if is_grid and spec.search_spaces and not protocol.design.points:
+        raise SpecError(
+            f"[search_spaces.{next(iter(spec.search_spaces))}] changes no trial: {field} has its own values; "
+            "leave it out, or add [protocol.design] points"
+        )
 
 
 def _check_described(spec: Spec, optimizers: list[str]) -> None:

@@ -1,7 +1,8 @@
 """What a spec asks for: cells, the trials of each, and an identity for every one of them before anything runs.
 
 `default` and `design` trials follow from the spec alone; `tune` trials from the design and the tune trials before
-them; `confirm` trials from the best of both. How many there are of each is known in advance.
+them, or from the spec alone where they are the paper's grid; `confirm` trials from the best of both. How many there
+are of each is known in advance.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from orchestrator.errors import SpecError
 from orchestrator.planning.spec import ProtocolSection, Spec
 from search_spaces.backbones import BackboneInfo
 from search_spaces.optimizers import HpValue, OptimizerInfo
+from search_spaces.paper_settings import PaperSetting, paper_grid, paper_setting
 from search_spaces.recipes import Recipe
 from trainers.config import DataConfig, TrainOn, TrialConfig
 from trainers.seeds import stream_seed
@@ -60,6 +62,7 @@ class PlannedTrial:
     hp: Mapping[str, HpValue]
     hp_source: str
     point: Mapping[str, float] | None = None
+    """None where the setting is not a point of the search space: a default, a setting of the paper."""
     repeats: str | None = None
 
 
@@ -144,7 +147,11 @@ def cell_key(backbone: str, recipe: str, optimizer: str) -> str:
 
 
 def default_trials(plan: Plan, cell: Cell) -> list[PlannedTrial]:
-    """The cell's trials at the optimizer's published default, one for each seed."""
+    """The cell's trials at the setting that the spec gives it, one for each seed."""
+    hp, source = cell.optimizer.defaults, "default"
+    if plan.protocol.default.setting == "paper":
+        setting = paper_setting(cell.backbone.name, cell.optimizer.name)
+        hp, source = hp_of(cell.optimizer, setting), setting.source
     return [
         PlannedTrial(
             trial_id=f"{cell.key}.default-s{replicate}",
@@ -153,8 +160,8 @@ def default_trials(plan: Plan, cell: Cell) -> list[PlannedTrial]:
             number=0,
             replicate=replicate,
             seed=stream_seed(plan.spec.sweep.seed, cell.key, "default", replicate),
-            hp=cell.optimizer.defaults,
-            hp_source="default",
+            hp=hp,
+            hp_source=source,
         )
         for replicate in range(plan.protocol.default.seeds)
     ]
@@ -186,6 +193,29 @@ def design_trials(plan: Plan, cell: Cell) -> list[PlannedTrial]:
 
 def tune_trial(plan: Plan, cell: Cell, number: int, point: Mapping[str, float]) -> PlannedTrial:
     """The cell's tune trial of that number, at the point its study asked for."""
+    return _tune_trial(plan, cell, number, hp=hp_at(cell.optimizer, point), hp_source="tune", point=point)
+
+
+def grid_trial(plan: Plan, cell: Cell, number: int) -> PlannedTrial:
+    """The cell's tune trial of that number, at a setting of the paper's grid: it has no point of the unit cube.
+
+    Raises:
+        UserError: The paper has no setting for the pair.
+    """
+    setting = paper_grid(cell.backbone.name, cell.optimizer.name)[number]
+    source = "paper-grid" if setting.source == "paper" else setting.source
+    return _tune_trial(plan, cell, number, hp=hp_of(cell.optimizer, setting), hp_source=source, point=None)
+
+
+def _tune_trial(
+    plan: Plan,
+    cell: Cell,
+    number: int,
+    *,
+    hp: Mapping[str, HpValue],
+    hp_source: str,
+    point: Mapping[str, float] | None,
+) -> PlannedTrial:
     return PlannedTrial(
         trial_id=f"{cell.key}.tune-{number:03d}",
         cell=cell,
@@ -193,8 +223,8 @@ def tune_trial(plan: Plan, cell: Cell, number: int, point: Mapping[str, float]) 
         number=number,
         replicate=0,
         seed=stream_seed(plan.spec.sweep.seed, cell.key, "tune", number),
-        hp=hp_at(cell.optimizer, point),
-        hp_source="tune",
+        hp=hp,
+        hp_source=hp_source,
         point=point,
     )
 
@@ -226,6 +256,11 @@ def confirm_trials(plan: Plan, winner: PlannedTrial, rank: int) -> list[PlannedT
 def hp_at(optimizer: OptimizerInfo, point: Mapping[str, float]) -> dict[str, HpValue]:
     """Every hyper-parameter of an optimizer at a point of its space; what is not searched keeps its default."""
     return {**optimizer.defaults, **optimizer.space.values_at(point)}
+
+
+def hp_of(optimizer: OptimizerInfo, setting: PaperSetting) -> dict[str, HpValue]:
+    """Every hyper-parameter of an optimizer at a setting of the paper; all but its two keep their default."""
+    return {**optimizer.defaults, "lr": setting.lr, "weight_decay": setting.weight_decay}
 
 
 @cache

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from orchestrator.errors import SpecError
 from orchestrator.planning.plan import Plan
-from search_spaces.datasets import get_dataset
 from search_spaces.errors import UserError
 from search_spaces.recipes import DecayExemption
+from trainers.dataset_info import describe_dataset, resolve_dataset
 
 
 def check_plan(plan: Plan) -> None:
@@ -27,7 +27,7 @@ def _check_images(plan: Plan) -> None:
     from trainers.datasets import check_data
 
     check_data(plan.data)
-    size = get_dataset(plan.data.name).image_size
+    size = resolve_dataset(plan.data.name).image_size
     for cell in plan.cells:
         if cell.recipe.crop_padding >= size:
             raise SpecError(
@@ -37,7 +37,7 @@ def _check_images(plan: Plan) -> None:
 
 
 def _check_classes(plan: Plan) -> None:
-    dataset = get_dataset(plan.data.name)
+    dataset = describe_dataset(plan.data)
     if dataset.name == "synthetic":
         from trainers.synthetic import behaviour_of
 

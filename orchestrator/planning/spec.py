@@ -20,6 +20,7 @@ from orchestrator.planning.spec_errors import sentence_of
 from orchestrator.planning.training_section import TrainingSection
 from search_spaces.errors import UserError
 from search_spaces.optimizers import HpValue, full_optimizer_name
+from search_spaces.paper_settings import GRID_SIZE
 from search_spaces.spaces import Scale
 from trainers.config import TrainOn, Validation
 
@@ -49,12 +50,16 @@ class DataSection(Section):
     image_size: Annotated[int, Field(ge=4, le=1024)] | None = None
     validation: Annotated[Validation, Field(strict=False)] = Validation.SPLIT
     validation_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.1
+    max_bad_samples: Count = 0
+    """Samples that an epoch may skip because they are damaged, where images are decoded while a trial trains."""
 
 
 class DefaultProtocol(Section):
-    """[protocol.default]: the published default setting."""
+    """[protocol.default]: one setting of each pair that is given, not searched."""
 
     seeds: Count = 3
+    setting: Literal["published", "paper"] = "published"
+    """The optimizer's published default; or learning rate and weight decay as the paper tuned them for the pair."""
 
 
 class DesignProtocol(Section):
@@ -73,14 +78,27 @@ class DesignProtocol(Section):
 
 
 class TuneProtocol(Section):
-    """[protocol.tune]: Optuna's search in each cell."""
+    """[protocol.tune]: the search in each cell, by a sampler of Optuna or over the paper's grid."""
 
     trials: Count = 8
     batch: Positive = 1
     warm_start: Count | None = None
     """Design points whose results the sampler is given; None gives all."""
-    sampler: Literal["tpe", "gp", "random"] = "tpe"
+    sampler: Literal["tpe", "gp", "random", "paper-grid"] = "tpe"
     pruner: Literal["none", "median"] = "none"
+
+    @property
+    def is_grid(self) -> bool:
+        """Whether the settings are known before any trial has run."""
+        return self.sampler == "paper-grid"
+
+    @model_validator(mode="after")
+    def _fits_the_grid(self) -> TuneProtocol:
+        if self.is_grid and self.trials > GRID_SIZE:
+            raise ValueError(f"the paper's grid has {GRID_SIZE} settings for each pair; got trials = {self.trials}")
+        if self.is_grid and self.warm_start is not None:
+            raise ValueError("sampler = 'paper-grid' learns from no trial; leave out warm_start")
+        return self
 
     @model_validator(mode="after")
     def _pruning_is_sequential(self) -> TuneProtocol:
@@ -250,10 +268,20 @@ def parse_spec(tables: dict[str, Any], *, folder: Path | None = None, source: st
 
 
 def _absolute(path: str, folder: Path, source: str) -> str:
-    """A data folder with `~` and environment variables filled in; a relative one starts at the spec's folder."""
+    """A data folder with `~` and environment variables filled in; a relative one starts at the spec's folder.
+
+    The URI of an object store stays as it is.
+    """
     expanded = os.path.expandvars(path)
     if "$" in expanded:
         raise SpecError(f"{source}: data.path = {path!r} names an environment variable that is not set")
+    if "://" in expanded:
+        if "@" in expanded.partition("://")[2].partition("/")[0]:
+            raise SpecError(
+                f"{source}: data.path holds credentials, and the spec is kept in the store; give them as the object"
+                " store's own environment variables"
+            )
+        return expanded
     try:
         absolute = (folder / Path(expanded).expanduser()).resolve()
         absolute.exists()  # refuses what cannot be a path at all

@@ -21,6 +21,7 @@ _FREE = {
     "grid.recipes",
     "grid.exclude",
     "data.path",  # where the images are; which they are is recorded with every trial
+    "data.max_bad_samples",  # no result so far has met more bad samples than were allowed
     "protocol.default.seeds",
     "protocol.design.points",
     "protocol.design.seeds",

@@ -16,6 +16,7 @@ from orchestrator.planning.plan import (
     confirm_trials,
     default_trials,
     design_trials,
+    grid_trial,
     tune_trial,
 )
 from orchestrator.store.schema import TrialRow
@@ -117,7 +118,9 @@ class CellWork:
             return
         self._is_stale = False
         tune = self._plan.protocol.tune
-        while len(self._tune) < tune.trials and self._have_ended(self._decisive()):
+        # Trials that are pruned against those before them wait for these even where their settings are known.
+        is_free = tune.is_grid and tune.pruner == "none"
+        while len(self._tune) < tune.trials and (is_free or self._have_ended(self._decisive())):
             generation = self._generation(len(self._tune) // tune.batch)
             self._tune += generation
             self._trials += generation
@@ -138,6 +141,8 @@ class CellWork:
 
         first = len(self._tune)
         size = min(self._plan.protocol.tune.batch, self._plan.protocol.tune.trials - first)
+        if self._plan.protocol.tune.is_grid:
+            return [grid_trial(self._plan, self.cell, first + offset) for offset in range(size)]
         recorded = [self._ended.get(f"{self.cell.key}.tune-{first + offset:03d}") for offset in range(size)]
         asked: list[dict[str, float]] = []
         if None in recorded:

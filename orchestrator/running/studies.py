@@ -85,6 +85,8 @@ def _sampler(plan: Plan, cell: Cell, generation: int, known: int) -> BaseSampler
             return GPSampler(seed=seed, n_startup_trials=startup)
         case "random":
             return RandomSampler(seed=seed)
+        case "paper-grid":
+            raise ValueError("the paper's grid is not asked of a study: its settings are known")
 
 
 def _frozen(row: TrialRow, space: dict[str, FloatDistribution]) -> FrozenTrial:

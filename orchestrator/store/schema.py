@@ -94,11 +94,18 @@ class TrialRow:
     epochs_done: int = column(SMALL, "Epochs trained.")
     epochs_planned: int = column(SMALL, "Epochs of the whole budget.")
     hp: str = column(TEXT, "Every hyper-parameter that acted, as a JSON object.")
-    hp_source: str = column(TEXT, "Where the values come from: default, design, tune or the trial that is repeated.")
+    hp_source: str = column(
+        TEXT,
+        "Where the values come from: default (published), design, tune (a sampler), paper (what the paper tuned for "
+        "the pair), paper-grid (the grid around that) or inferred (the paper has none for the pair: its setting or "
+        "the middle of its grid is that of related backbones). Confirm trials have that of the trial they repeat.",
+    )
     hp_lr: float | None = column(PRECISE, "Peak learning rate.", optional=True)
     hp_weight_decay: float | None = column(PRECISE, "Weight decay of the decayed parameters.", optional=True)
     point: str | None = column(
-        TEXT, "Coordinates on the unit cube, as a JSON object; null for defaults.", optional=True
+        TEXT,
+        "Coordinates on the unit cube, as a JSON object; null for defaults and settings of the paper.",
+        optional=True,
     )
     optimizer_class: str | None = column(TEXT, "Import path of the class that ran.", optional=True)
     groups: str | None = column(TEXT, "Parameter groups with their weight decay, as a JSON list.", optional=True)
@@ -119,7 +126,9 @@ class TrialRow:
     device: str | None = column(TEXT, "cpu, or the GPU's product name.", optional=True)
     code_version: str = column(TEXT, "Version of bocb and digest of its source.")
     recipe_sha256: str = column(TEXT, "Digest of the resolved recipe.")
-    data_sha256: str | None = column(TEXT, "Digest of images, labels and split.", optional=True)
+    data_sha256: str | None = column(
+        TEXT, "Digest of images (image files: names and sizes), labels and split.", optional=True
+    )
     history_sha256: str | None = column(TEXT, "Digest of the learning curve, exact to the last bit.", optional=True)
     repeats: str | None = column(TEXT, "For confirm: the trial whose setting is repeated.", optional=True)
     superseded: bool = flag(
