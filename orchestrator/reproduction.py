@@ -113,7 +113,7 @@ def config_of_row(plan: Plan, row: TrialRow) -> TrialConfig:
         optimizer=cell.optimizer,
         hp=json.loads(row.hp),
         recipe=cell.recipe,
-        data=plan.data,
+        data=plan.data_of(cell),
         epochs=row.epochs_planned,
         batch_size=row.batch_size,
         seed=row.seed,

@@ -9,14 +9,15 @@ from pathlib import Path
 import pytest
 
 from orchestrator.errors import UsageError
-from orchestrator.reproduction import reproduce
+from orchestrator.planning.plan import default_trials
+from orchestrator.reproduction import config_of_row, reproduce
 from orchestrator.store.lease import claim
 from orchestrator.store.reader import read_rows
 from orchestrator.store.schema import AttemptRow, TrialRow
 from orchestrator.store.store import Store, open_store
 from orchestrator.store.writer import TableWriter
 from orchestrator.trial_log import as_text, attempts_of, sweep_of_trial
-from tests.planned_sweeps import small_plan
+from tests.planned_sweeps import ended, small_plan
 from tests.sweeps_in_process import run_here
 
 
@@ -97,3 +98,12 @@ def test_a_trial_id_of_two_sweeps_needs_the_sweep(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="is in the sweeps other, small; choose one with --sweep"):
         sweep_of_trial(store, trial_id, None)
     assert sweep_of_trial(store, trial_id, "other").name == "other"
+
+
+def test_a_trial_is_reproduced_at_the_size_that_its_network_sees() -> None:
+    """Where the spec names none, a backbone of the paper sees CIFAR-100 at a size of its own."""
+    data = {"name": "cifar100", "path": "/data", "validation": "test"}
+    plan = small_plan(grid={"backbones": ["deit_small"], "optimizers": ["sgd"]}, data=data)
+    (trial,) = default_trials(plan, plan.cells[0])
+    assert config_of_row(plan, ended(plan, trial)) == plan.config_of(trial)
+    assert plan.config_of(trial).data.image_size == 224

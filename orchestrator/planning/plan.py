@@ -114,6 +114,10 @@ class Plan:
         """Epochs of the whole sweep, if none is pruned or diverges."""
         return self.trials * self.spec.training.epochs
 
+    def data_of(self, cell: Cell) -> DataConfig:
+        """The images as the cell's network sees them."""
+        return replace(self.data, image_size=cell.image_size)
+
     def config_of(self, trial: PlannedTrial) -> TrialConfig:
         """What a worker needs to run a trial."""
         training = self.spec.training
@@ -123,7 +127,7 @@ class Plan:
             optimizer=trial.cell.optimizer,
             hp=trial.hp,
             recipe=trial.cell.recipe,
-            data=replace(self.data, image_size=trial.cell.image_size),
+            data=self.data_of(trial.cell),
             epochs=training.epochs,
             batch_size=training.batch_size,
             seed=trial.seed,
