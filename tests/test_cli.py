@@ -285,6 +285,13 @@ def test_a_plan_tells_which_images_are_resized(call: Call, write_spec: Callable[
     assert "images:     8 px, resized to 32 px for test_resnet, resnet_digits" in call("plan", spec).out
 
 
+def test_a_plan_on_a_data_set_of_a_users_own(call: Call, write_spec: Callable[..., str]) -> None:
+    grid = {"backbones": ["test_resnet"], "optimizers": ["sgd"]}
+    spec = write_spec(grid=grid, data={"name": "tests.own_images:stripes"})
+    assert json.loads(call("plan", spec, "--json").out)["image_sizes"] == {"test_resnet": 160}
+    assert "images:     16 px, resized to 160 px for test_resnet" in call("plan", spec).out
+
+
 @pytest.mark.parametrize("sweep", ["quickstart", "synthetic_small"])
 def test_sweeps_that_come_along_are_planned_by_name(call: Call, sweep: str) -> None:
     assert json.loads(call("plan", sweep, "--json").out)["sweep"] == sweep

@@ -86,6 +86,12 @@ def test_own_code_travels_with_what_it_imports(
     }
 
 
+def test_a_data_set_of_own_code_travels(server: Server, tmp_path: Path) -> None:
+    spec = small_plan(grid={"backbones": ["resnet_digits"]}, data={"name": "tests.own_images:stripes"}).spec
+    submit(spec, open_store(str(tmp_path)), ADDRESS)
+    assert "tests" in server.files
+
+
 def test_of_two_submits_at_the_same_moment_one_finds_the_others_job(server: Server, tmp_path: Path) -> None:
     spec, store = small_plan().spec, open_store(str(tmp_path))
 
