@@ -15,6 +15,8 @@ from search_spaces.recipe_info import Loss, LrStep, Recipe
 
 CIFAR_STEPS = 200 * 500
 """Optimizer steps of a CIFAR run of the paper: 200 epochs of 50,000 images in batches of 100."""
+IMAGENET_STEPS = 300 * 1252
+"""Of an ImageNet run: 300 epochs in batches of 1024, as the official configs count them."""
 SMALL_CROP = 4
 """Pixels of reflect padding where images keep their size."""
 RESIZED_SCALE = (0.8, 1.0)
@@ -72,6 +74,14 @@ _MODERN_IMAGENET: dict[str, object] = {
     "erasing_form": ErasingForm.NORMALISED,
     "test_crop_ratio": 0.875,
 }
+_CONVNEXT_IMAGENET: dict[str, object] = {
+    "warmup_share": 20 / 300,
+    "warmup_start_share": 1e-6,
+    "min_lr": 1e-6,
+    "repeats": 3,
+    "ema_decay": 0.9999,
+    "ema_reference_steps": IMAGENET_STEPS,
+}
 _RSB: dict[str, object] = {
     "loss": Loss.BINARY,
     "lr_step": LrStep.EPOCH,
@@ -99,8 +109,9 @@ FAMILIES: Mapping[tuple[str, Form], Recipe] = {
         "convnext",
         cifar=cifar("ConvNeXt", **_MODERN_CIFAR, warmup_share=20 / 200, lr_step=LrStep.EPOCH),
         imagenet=replace(
-            imagenet("ConvNeXt", **_MODERN_IMAGENET, warmup_share=20 / 300, repeats=3),
-            source="paper Table A3, row ConvNeXt; it has no ImageNet column, so lengths and crops are those of DeiT",
+            imagenet("ConvNeXt", **_MODERN_IMAGENET, **_CONVNEXT_IMAGENET),
+            source="paper Table A3, row ConvNeXt; it has no ImageNet column, so lengths and crops are those of DeiT "
+            "there, and the rest is as in the official convnext_tiny_8xb256_accu2_fp16_ep300.py",
         ),
     ),
     **_family(
