@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from enum import StrEnum
+from typing import Any
 
 from search_spaces.augmentation_names import ErasingForm, OperationSet
 
@@ -97,3 +98,17 @@ class Recipe:
     length."""
     source: str = ""
     """Where the numbers come from."""
+
+    def acting(self) -> Recipe:
+        """The same training, with every field that its other fields keep from acting at its default."""
+        idle: list[str] = []
+        if self.resized_crop_scale is not None:
+            idle.append("crop_padding")
+        if self.rand_augment is None:
+            idle += ["rand_augment_magnitude", "rand_augment_std"]
+        if not self.erasing:
+            idle.append("erasing_form")
+        if not self.warmup_share:
+            idle.append("warmup_start_share")
+        defaults: dict[str, Any] = {field.name: field.default for field in fields(self) if field.name in idle}
+        return replace(self, **defaults)

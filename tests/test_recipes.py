@@ -9,13 +9,17 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.errors import SpecError
+from orchestrator.planning.plan import Plan
+from orchestrator.planning.preflight import check_plan
 from search_spaces.augmentation_names import ErasingForm, OperationSet
 from search_spaces.datasets import DatasetInfo, get_dataset
 from search_spaces.errors import UserError
 from search_spaces.paper_backbones import PAPER20
-from search_spaces.paper_recipes import PAPER_FAMILY, RELEASED_AUGMENTED, RELEASED_CIFAR
+from search_spaces.paper_recipes import PAPER_FAMILY, RELEASED_AUGMENTED, RELEASED_CIFAR, RELEASED_IMAGENET
 from search_spaces.recipe_families import Form
-from search_spaces.recipes import DecayExemption, Loss, Recipe, list_recipes, recipe_for
+from search_spaces.recipes import DecayExemption, Loss, LrStep, Recipe, list_recipes, recipe_for
+from tests.planned_sweeps import small_plan
 
 FIXTURES = Path(__file__).parent / "fixtures" / "paper"
 CIFAR = get_dataset("cifar100")
@@ -177,3 +181,76 @@ def test_the_papers_code_exempts_weights_by_optimizer() -> None:
         "sgd": DecayExemption.NONE,
     }
     assert DecayExemption.VECTORS.acting_for("sgd") is DecayExemption.VECTORS
+
+
+@pytest.mark.parametrize(
+    ("backbone", "drop_path", "warmup_epochs", "start", "lowest", "clip", "smoothing", "resized_to", "has_average"),
+    [
+        ("unireplknet_tiny", 0.2, 20, 1e-6, 1e-6, None, 0.1, 248, False),
+        ("transnext_tiny", 0.25, 5, 1e-6, 1e-6, 5.0, 0.1, 248, False),
+        ("convnextv2_tiny", 0.2, 40, 1e-3, 1e-5, None, 0.2, 256, True),
+        ("identityformer_s12", 0.1, 5, 1e-6, 1e-6, 5.0, 0.1, 236, False),
+        ("poolformerv2_s12", 0.1, 5, 1e-6, 1e-6, 5.0, 0.1, 236, False),
+        ("deit_small", 0.1, 5, 1e-6, 1e-5, 5.0, 0.1, 256, False),
+    ],
+)
+def test_a_released_imagenet_recipe_is_its_official_config(
+    backbone: str,
+    drop_path: float,
+    warmup_epochs: int,
+    start: float,
+    lowest: float,
+    clip: float | None,
+    smoothing: float,
+    resized_to: int,
+    *,
+    has_average: bool,
+) -> None:
+    """Read off the files that each recipe names as its source."""
+    recipe = RELEASED_IMAGENET[backbone]
+    assert (recipe.drop_path, recipe.min_lr, recipe.clip_grad_norm) == (drop_path, lowest, clip)
+    assert (recipe.warmup_share, recipe.warmup_start_share) == (warmup_epochs / 300, start)
+    assert (recipe.label_smoothing, recipe.repeats, recipe.lr_step) == (smoothing, 1, LrStep.STEP)
+    assert round(224 / recipe.test_crop_ratio) == resized_to
+    assert (recipe.ema_decay is not None) == has_average
+
+
+def test_no_named_recipe_has_a_setting_that_does_not_act() -> None:
+    tables = (FAMILY_ROWS, RELEASED_CIFAR, RELEASED_AUGMENTED, RELEASED_IMAGENET)
+    for recipe in (recipe for table in tables for recipe in table.values()):
+        assert recipe.acting() == recipe
+
+
+def plan_of_digits(backbone: str, **training: object) -> Plan:
+    grid = {"backbones": [backbone], "optimizers": ["sgd"]}
+    return small_plan(grid=grid, data={"name": "digits"}, training={"epochs": 2, **training})
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"crop_padding": 1, "resized_crop_scale": [0.5, 1.0]},
+        {"rand_augment_magnitude": 5.0},
+        {"rand_augment_std": 0.1, "rand_augment": "none"},
+        {"erasing_form": "normalised"},
+        {"warmup_start_share": 0.1, "warmup_share": 0.0},
+    ],
+)
+def test_a_recipe_field_that_acts_in_no_cell_is_refused(fields: dict[str, object]) -> None:
+    with pytest.raises(SpecError, match=f"training.{next(iter(fields))} = .* acts in no cell: .* needs"):
+        plan_of_digits("resnet_digits", **fields)
+
+
+def test_a_padded_crop_is_recorded_only_where_it_acts() -> None:
+    plan = small_plan(
+        grid={"backbones": ["resnet50", "deit_small"], "optimizers": ["sgd"], "recipes": ["paper"]},
+        data={"name": "cifar100", "path": "/data"},
+        training={"epochs": 2, "crop_padding": 2},
+    )
+    assert {cell.backbone.name: cell.recipe.crop_padding for cell in plan.cells} == {"resnet50": 2, "deit_small": 0}
+
+
+def test_a_network_of_fixed_size_is_not_trained_at_another_one() -> None:
+    check_plan(plan_of_digits("convnext_digits", train_size=16))
+    with pytest.raises(SpecError, match=r"vit_digits cannot train on images of 16 px .* set training.train_size"):
+        check_plan(plan_of_digits("vit_digits", train_size=16))

@@ -118,6 +118,21 @@ def build_backbone(
     return network  # type: ignore[no-any-return]  # _try_forward refuses what is not a module
 
 
+def check_accepts(info: BackboneInfo, network: nn.Module, *, channels: int, image_size: int) -> None:
+    """Checks that a network, once built, takes training images of another size than it was built for.
+
+    Raises:
+        UserError: It does not.
+    """
+    try:
+        _try_forward(network, channels, image_size)
+    except OWN_CODE_ERRORS as error:
+        raise UserError(
+            f"backbone {info.name} cannot train on images of {image_size} px where it is tested on others ({error}); "
+            'set training.train_size = "none", or choose another recipe'
+        ) from error
+
+
 def _try_forward(network: object, channels: int, image_size: int) -> tuple[int, ...]:
     """Shape of the output for two black images, without touching the network's statistics."""
     # Deferred: resolving a name of the catalogue must not wait for torch.

@@ -25,6 +25,15 @@ from trainers.config import DataConfig, TrainOn, Validation
 from trainers.dataset_info import resolve_dataset
 from trainers.imports import source_sha256
 
+_NEEDS = {
+    "crop_padding": 'a crop that is padded needs resized_crop_scale = "none"',
+    "rand_augment_magnitude": "a magnitude needs rand_augment",
+    "rand_augment_std": "a deviation of the magnitude needs rand_augment",
+    "erasing_form": "a form of erasing needs erasing above 0",
+    "warmup_start_share": "a start of the warm-up needs warmup_share or warmup_epochs above 0",
+}
+"""What the recipe fields that may be without effect need (`Recipe.acting`)."""
+
 
 def make_plan(spec: Spec) -> Plan:
     """The plan of a spec.
@@ -81,6 +90,7 @@ def _cells(spec: Spec) -> tuple[Cell, ...]:
     )
     if not cells:
         raise SpecError("the grid has no cells: every pair is excluded")
+    _check_overrides(spec, cells)
     return cells
 
 
@@ -144,7 +154,16 @@ def _recipe_names(spec: Spec) -> list[str]:
 
 def _recipe(spec: Spec, name: str, backbone: BackboneInfo, image_size: int) -> Recipe:
     recipe = recipe_for(name, backbone=backbone.name, dataset=resolve_dataset(spec.data.name), image_size=image_size)
-    return replace(recipe, **spec.training.recipe_overrides())
+    return replace(recipe, **spec.training.recipe_overrides()).acting()
+
+
+def _check_overrides(spec: Spec, cells: tuple[Cell, ...]) -> None:
+    """Refuses a recipe field that acts in no cell, because another field keeps it from acting."""
+    for name, value in spec.training.recipe_overrides().items():
+        if all(getattr(cell.recipe, name) != value for cell in cells):
+            raise SpecError(
+                f"training.{name} = {value!r} acts in no cell: {_NEEDS[name]}; leave it out, or set that too"
+            )
 
 
 def _excluded(spec: Spec, backbones: list[str], optimizers: list[str]) -> set[tuple[str, str]]:

@@ -44,7 +44,7 @@ def _check_classes(plan: Plan) -> None:
         for backbone in plan.backbones.values():
             behaviour_of(backbone)
         return
-    from trainers.backbones import build_backbone
+    from trainers.backbones import build_backbone, check_accepts
     from trainers.optimizers import build_optimizer, optimizer_class
 
     for optimizer in plan.optimizers.values():
@@ -54,5 +54,7 @@ def _check_classes(plan: Plan) -> None:
         network = build_backbone(
             backbone, classes=dataset.classes, channels=dataset.channels, image_size=cells[0].image_size
         )
+        for size in sorted({cell.recipe.train_size for cell in cells if cell.recipe.train_size}):
+            check_accepts(backbone, network, channels=dataset.channels, image_size=size)
         for optimizer in {cell.optimizer.name: cell.optimizer for cell in cells}.values():
             build_optimizer(optimizer, optimizer.defaults, network, DecayExemption.VECTORS)

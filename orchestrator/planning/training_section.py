@@ -71,8 +71,9 @@ class TrainingSection(Section):
         """The recipe fields that the spec sets, by name, as the recipe holds them."""
         names = {field.name for field in fields(Recipe)} & set(TrainingSection.model_fields)
         given = {name: getattr(self, name) for name in sorted(names) if getattr(self, name) is not None}
-        overrides = {name: None if value == NONE else value for name, value in given.items() if name not in _ENUMS}
-        overrides |= {name: value for name, value in given.items() if name in _ENUMS}
+        overrides = {
+            name: None if value == NONE and name not in _HAVE_NONE else value for name, value in given.items()
+        }
         if isinstance(self.resized_crop_scale, list):
             overrides["resized_crop_scale"] = tuple(self.resized_crop_scale)
         if self.warmup_epochs is not None:
@@ -82,5 +83,5 @@ class TrainingSection(Section):
         return overrides
 
 
-_ENUMS = ("decay_exemption",)
+_HAVE_NONE = ("decay_exemption",)
 """Fields of which "none" is a value of its own."""
