@@ -35,6 +35,10 @@ _IMAGENET_STD = (0.229, 0.224, 0.225)
 """What everybody normalises photographs by; images that are decoded on the way are not all seen beforehand."""
 
 
+_BLOCK = 1024
+"""Images that are looked at together where all would be too many."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ImageSet:
     """Some labelled images."""
@@ -223,8 +227,21 @@ def _load_digits() -> tuple[ImageSet, ImageSet]:
 def _statistics(info: DatasetInfo, train: ImageSet) -> tuple[tuple[float, ...], tuple[float, ...]]:
     if info.name.startswith("cifar"):
         return _CIFAR_MEAN, _CIFAR_STD
-    pixels = train.images / 255
-    return tuple(pixels.mean(axis=(0, 2, 3)).tolist()), tuple(pixels.std(axis=(0, 2, 3)).tolist())
+    counts = _level_counts(train.images)
+    total = counts[0].sum()
+    levels = np.arange(256) / 255
+    mean = counts @ levels / total
+    std = np.sqrt((counts * (levels - mean[:, None]) ** 2).sum(axis=1) / total)
+    return tuple(mean.tolist()), tuple(std.tolist())
+
+
+def _level_counts(images: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """(C, 256) pixels of each level; block by block, because all of them as floats could outgrow the memory."""
+    counts = np.zeros((images.shape[1], 256), dtype=np.int64)
+    for start in range(0, len(images), _BLOCK):
+        for channel, pixels in enumerate(images[start : start + _BLOCK].swapaxes(0, 1)):
+            counts[channel] += np.bincount(pixels.ravel(), minlength=256)
+    return counts
 
 
 def _digest(train: ImageSet, test: ImageSet, trained: NDArray[np.int64], held_out: NDArray[np.int64]) -> str:
