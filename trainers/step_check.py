@@ -70,7 +70,20 @@ class StepChecker:
         """
         reset_process_state(0, self._threads)
         recipe = recipe_for("paper", backbone=info.name, dataset=self._dataset, image_size=image_size)
-        network = self._network(info, image_size, recipe.drop_path)
+        try:
+            network = self._network(info, image_size, recipe.drop_path)
+        except UserError as caught:
+            yield from (
+                StepCheck(
+                    backbone=info.name,
+                    optimizer=optimizer.name,
+                    image_size=image_size,
+                    seconds=0.0,
+                    error=f"UserError: {caught}",
+                )
+                for optimizer in optimizers
+            )
+            return
         fresh = {name: tensor.clone() for name, tensor in network.state_dict().items()}
         images = ResidentImages(*self._random_images(), framing_of(recipe, image_size))
         for optimizer in optimizers:
