@@ -15,7 +15,7 @@ from orchestrator.planning.plan import Plan
 from orchestrator.status import CellStatus, SweepStatus
 from orchestrator.store.compaction import CompactionSummary
 from search_spaces.backbones import image_size_for
-from search_spaces.datasets import get_dataset
+from trainers.dataset_info import resolve_dataset
 
 MARKS = {"COMPLETE": "", "DIVERGED": "div", "PRUNED": "pruned", "FAIL": "fail"}
 
@@ -58,7 +58,7 @@ def plan_json(plan: Plan, cost: Cost) -> dict[str, Any]:
 
 def _image_sizes(plan: Plan) -> dict[str, int]:
     """Side in pixels of what each network sees."""
-    data_size = get_dataset(plan.data.name).image_size
+    data_size = resolve_dataset(plan.data.name).image_size
     return {
         name: image_size_for(backbone, data_size, plan.spec.data.image_size)
         for name, backbone in plan.backbones.items()
@@ -67,7 +67,7 @@ def _image_sizes(plan: Plan) -> dict[str, int]:
 
 def _resized(plan: Plan) -> Iterator[str]:
     """A line for every size that the data set's images are brought to."""
-    data_size = get_dataset(plan.data.name).image_size
+    data_size = resolve_dataset(plan.data.name).image_size
     sizes = _image_sizes(plan)
     for size in sorted(set(sizes.values()) - {data_size}):
         names = ", ".join(name for name in sizes if sizes[name] == size)
