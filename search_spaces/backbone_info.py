@@ -47,6 +47,8 @@ class BackboneInfo:
     takes_image_size: bool = False
     takes_drop_path: bool = False
     """Whether it has residual branches that a rate of stochastic depth drops; in others the rate does not act."""
+    takes_mlp_dropout: bool = False
+    """Whether it takes dropout within its MLPs, as `proj_drop_rate`."""
     image_sizes: tuple[int, ...] = ()
     """Square input sizes it accepts, in pixels; empty accepts any."""
     keeps_input_size: bool = False

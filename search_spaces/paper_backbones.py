@@ -136,6 +136,7 @@ PAPER_BACKBONES: tuple[BackboneInfo, ...] = (
         builder=_TIMM,
         arguments={"model_name": "mixer_s16_224"},
         takes_drop_path=True,
+        takes_mlp_dropout=True,
         image_sizes=(224,),
         parameters=18_528_264,
         macs=3_776_958_464,

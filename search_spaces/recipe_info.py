@@ -57,6 +57,8 @@ class Recipe:
     decay_exemption: DecayExemption = DecayExemption.VECTORS
     drop_path: float = 0.0
     """Stochastic depth: probability of dropping the last block's branch, rising linearly from 0 at the first."""
+    mlp_dropout: float = 0.0
+    """Probability of dropping a value within the MLP of every block, in networks that take it."""
 
     warmup_share: float = 0.0
     """Share of the run in which the rate rises linearly; part of the cosine's horizon."""

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from orchestrator.errors import SpecError
 from search_spaces.backbones import (
     BackboneInfo,
     Initialisation,
@@ -23,6 +24,7 @@ from search_spaces.backbones import (
 )
 from search_spaces.errors import UserError
 from search_spaces.paper_backbones import CIFAR_FORMS
+from tests.planned_sweeps import small_plan
 from trainers.backbones import build_backbone, resolve_backbone
 from trainers.process import reset_process_state
 from trainers.timm_models import DropPath
@@ -292,3 +294,16 @@ def test_the_small_deit_has_its_measured_size() -> None:
     assert sum(parameter.numel() for parameter in network.parameters()) == info.parameters
     assert counter.get_total_flops() == 2 * (info.macs or 0)
     assert network.patch_embed.grid_size == (8, 8)
+
+
+def test_dropout_within_mlps_acts_where_it_is_taken_and_is_refused_elsewhere() -> None:
+    network = build_backbone(
+        get_backbone("mixer_s16"), classes=2, channels=3, image_size=224, drop_path=0.0, mlp_dropout=0.1
+    )
+    assert sum(isinstance(module, nn.Dropout) and module.p == 0.1 for module in network.modules()) == 8 * 4
+    with pytest.raises(SpecError, match=r"mlp_dropout = 0\.1 cannot act in backbone resnet_digits; leave"):
+        small_plan(
+            grid={"backbones": ["resnet_digits"], "optimizers": ["sgd"]},
+            data={"name": "digits"},
+            training={"epochs": 1, "mlp_dropout": 0.1},
+        )

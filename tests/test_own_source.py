@@ -18,7 +18,8 @@ from tests.planned_sweeps import small_plan
 from tests.sweeps_in_process import run_here
 from tests.trial_examples import trial
 from trainers.backbones import build_backbone, resolve_backbone
-from trainers.config import config_digest
+from trainers.config import TrainOn, config_digest
+from trainers.datasets import load_trial_data
 from trainers.imports import own_modules, source_sha256
 from trainers.optimizers import optimizer_class
 
@@ -134,3 +135,16 @@ def test_trials_say_which_source_made_them_and_a_later_run_that_it_changed(folde
     expected = {plan.backbones[name].source_sha256 for plan in (first, second)}
     assert {json.loads(digest)["backbone"] for digest in digests if digest} == expected
     assert {row.source_sha256 for row in after.values() if row.backbone == "synthetic_a"} == {None}
+
+
+def test_a_function_that_gives_the_data_is_own_source_too(tmp_path: Path) -> None:
+    name = "tests.own_images:stripes"
+    sections = {"data": {"name": name}, "protocol": {"default": {"seeds": 1}}}
+    plan = small_plan(
+        grid={"backbones": ["resnet_digits"], "optimizers": ["sgd"]}, training={"epochs": 1}, **sections
+    )
+    assert plan.data.source_sha256 == source_sha256(name)
+    (row,) = read_rows(run_here(plan, tmp_path), TrialRow)
+    assert json.loads(str(row.source_sha256)) == {"data": source_sha256(name)}
+    with pytest.raises(UserError, match=r"data set tests\.own_images:stripes: the source .* is not the one"):
+        load_trial_data(replace(plan.data, source_sha256="0"), TrainOn.TRAIN)

@@ -71,6 +71,10 @@ def effective_drop_path(text: str) -> float:
     return 0.0 if "the effective value is 0" in text else number(text)
 
 
+def dropout_of_mlps(text: str) -> float:
+    return 0.0 if "classifiers" in text else number(text)
+
+
 def is_mixed(recipe: Recipe) -> tuple[float, float]:
     return recipe.mixup_alpha, recipe.cutmix_alpha
 
@@ -78,6 +82,7 @@ def is_mixed(recipe: Recipe) -> tuple[float, float]:
 READERS: dict[str, tuple[Callable[[str], object], Callable[[Recipe], object]]] = {
     "label_smoothing": (number, lambda recipe: recipe.label_smoothing),
     "drop_path": (effective_drop_path, lambda recipe: recipe.drop_path),
+    "dropout": (dropout_of_mlps, lambda recipe: recipe.mlp_dropout),
     "grad_clip": (number_or_none, lambda recipe: recipe.clip_grad_norm),
     "min_lr": (number, lambda recipe: recipe.min_lr),
     "warmup_start": (starts_share, lambda recipe: recipe.warmup_start_share),

@@ -72,7 +72,13 @@ def _own_backbone(path: str) -> BackboneInfo:
 
 
 def build_backbone(
-    info: BackboneInfo, *, classes: int, channels: int, image_size: int, drop_path: float = 0.0
+    info: BackboneInfo,
+    *,
+    classes: int,
+    channels: int,
+    image_size: int,
+    drop_path: float = 0.0,
+    mlp_dropout: float = 0.0,
 ) -> nn.Module:
     """A network with fresh weights, drawn from torch's global generator, that was seen to accept such images.
 
@@ -83,6 +89,7 @@ def build_backbone(
         image_size: Side of the images in pixels.
         drop_path: Stochastic depth: the probability, in [0, 1), with which an image skips the last residual branch,
             growing linearly from 0. It acts where `acting_drop_path` says so.
+        mlp_dropout: Dropout within the MLPs of a network that takes it.
 
     Raises:
         UserError: It cannot be built for these images, or gives something other than one row of `classes` logits
@@ -103,6 +110,8 @@ def build_backbone(
     if info.takes_drop_path:
         # Given even where it is 0: some architectures of timm have a rate of their own.
         arguments["drop_path_rate"] = drop_path
+    if info.takes_mlp_dropout:
+        arguments["proj_drop_rate"] = mlp_dropout
     shape = f"{classes} classes and images of {channels}x{image_size}x{image_size}"
     try:
         network = builder(**arguments)

@@ -58,6 +58,8 @@ class DataConfig:
     max_bad_samples: int = 0
     """Samples that may be skipped in one pass, because they cannot be decoded or have no label; of data sets that are
     decoded while they are trained on."""
+    source_sha256: str | None = None
+    """Digest of the source of a user's own function; None for data that is read from files."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

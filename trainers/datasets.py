@@ -20,6 +20,7 @@ from trainers.cifar import check_cifar, read_cifar
 from trainers.config import DataConfig, TrainOn, Validation
 from trainers.dataset_info import LAYOUT_NAMES, describe_dataset, is_own, resolve_dataset
 from trainers.image_checks import check_layout
+from trainers.imports import check_source
 from trainers.own_data import load_own_data
 from trainers.readers.layouts import open_layout
 from trainers.readers.part import EncodedSet, check_limit, hash_split
@@ -111,8 +112,10 @@ def load_trial_data(config: DataConfig, train_on: TrainOn) -> TrialData:
     """The parts a trial uses: the same for every trial with an equal config, whatever its seed.
 
     Raises:
-        UserError: The data set is unknown, cannot be read, or leaves a part empty.
+        UserError: The data set is unknown, cannot be read, leaves a part empty, or is a function whose source is not
+            the one that was planned with.
     """
+    check_source(config.name, config.source_sha256, purpose=f"data set {config.name}")
     info = describe_dataset(config)
     if info.name in LAYOUT_NAMES:
         return _load_encoded(info, config, train_on)

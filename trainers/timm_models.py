@@ -112,6 +112,7 @@ def create_model(
     img_size: int | None = None,
     drop_rate: float | None = None,
     drop_path_rate: float | None = None,
+    proj_drop_rate: float | None = None,
 ) -> nn.Module:
     """A network of timm's registry, with fresh weights.
 
@@ -122,8 +123,14 @@ def create_model(
         img_size: Side of the images, only for networks of a fixed size.
         drop_rate: Dropout before the classifier; None keeps the architecture's own.
         drop_path_rate: Stochastic depth of the last block, only for networks that take it.
+        proj_drop_rate: Dropout within the MLPs, only for networks that take it.
     """
-    given = {"img_size": img_size, "drop_rate": drop_rate, "drop_path_rate": drop_path_rate}
+    given = {
+        "img_size": img_size,
+        "drop_rate": drop_rate,
+        "drop_path_rate": drop_path_rate,
+        "proj_drop_rate": proj_drop_rate,
+    }
     network: nn.Module = timm.create_model(
         model_name,
         pretrained=False,

@@ -86,6 +86,7 @@ class VisionTrainer:
             channels=data.info.channels,
             image_size=size,
             drop_path=config.recipe.drop_path,
+            mlp_dropout=config.recipe.mlp_dropout,
         )
         self._network = to_device(network, self._device)
         exemption = config.recipe.decay_exemption.acting_for(config.optimizer.name)

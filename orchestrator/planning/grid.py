@@ -22,7 +22,7 @@ from search_spaces.paper_settings import paper_setting
 from search_spaces.recipes import Recipe, recipe_for
 from trainers.backbones import resolve_backbone
 from trainers.config import DataConfig, TrainOn, Validation
-from trainers.dataset_info import resolve_dataset
+from trainers.dataset_info import is_own, resolve_dataset
 from trainers.imports import source_sha256
 
 _NEEDS = {
@@ -66,6 +66,7 @@ def _data(spec: Spec) -> DataConfig:
         validation_fraction=spec.data.validation_fraction,
         split_seed=spec.sweep.seed,
         max_bad_samples=spec.data.max_bad_samples,
+        source_sha256=source_sha256(dataset.name) if is_own(dataset.name) else None,
     )
 
 
@@ -154,7 +155,13 @@ def _recipe_names(spec: Spec) -> list[str]:
 
 def _recipe(spec: Spec, name: str, backbone: BackboneInfo, image_size: int) -> Recipe:
     recipe = recipe_for(name, backbone=backbone.name, dataset=resolve_dataset(spec.data.name), image_size=image_size)
-    return replace(recipe, **spec.training.recipe_overrides()).acting()
+    recipe = replace(recipe, **spec.training.recipe_overrides()).acting()
+    if recipe.mlp_dropout and not backbone.takes_mlp_dropout:
+        raise SpecError(
+            f"mlp_dropout = {recipe.mlp_dropout} cannot act in backbone {backbone.name}; "
+            "leave training.mlp_dropout out"
+        )
+    return recipe
 
 
 def _check_overrides(spec: Spec, cells: tuple[Cell, ...]) -> None:

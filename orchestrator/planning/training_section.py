@@ -32,6 +32,7 @@ class TrainingSection(Section):
     clip_grad_norm: Annotated[float, Field(gt=0)] | Off | None = None
     decay_exemption: Annotated[DecayExemption, Field(strict=False)] | None = None
     drop_path: Annotated[float, Field(ge=0, lt=1)] | None = None
+    mlp_dropout: Annotated[float, Field(ge=0, lt=1)] | None = None
     warmup_epochs: Annotated[float, Field(ge=0)] | Annotated[int, Field(ge=0)] | None = None
     """In place of `warmup_share`; does not scale with the epochs."""
     warmup_share: Share | None = None

@@ -144,7 +144,7 @@ def _of_other_source(plan: Plan, rows: list[TrialRow]) -> Mapping[str, int]:
         cell = cells.get(cell_key(row.backbone, row.recipe, row.optimizer))
         if cell is None or row.source_sha256 is None:
             continue
-        before, now = json.loads(row.source_sha256), json.loads(own_sources(cell) or "{}")
+        before, now = json.loads(row.source_sha256), json.loads(own_sources(plan, cell) or "{}")
         names = {"backbone": row.backbone, "optimizer": row.optimizer}
         found.update(f"{part} {names[part]}" for part in names if before.get(part) != now.get(part))
     return found

@@ -18,6 +18,7 @@ from ray.job_submission import JobStatus, JobSubmissionClient
 from orchestrator.errors import ClusterError, Exit
 from orchestrator.planning.spec import Spec
 from orchestrator.store.store import Store
+from trainers.dataset_info import is_own
 from trainers.imports import own_modules
 
 PACKAGES = ("orchestrator", "search_spaces", "trainers")
@@ -147,8 +148,8 @@ def _package(spec: Spec) -> Iterator[Path]:
 def _own_modules(spec: Spec) -> set[Path]:
     """Files and folders of the code that a spec names by `package.module:name`, with all that it imports."""
     backbones = [spec.grid.backbones] if isinstance(spec.grid.backbones, str) else spec.grid.backbones
-    named = [name for name in (*backbones, spec.data.name) if ":" in name]
-    named += [own.class_ for own in spec.optimizers.values()]
+    named = [name for name in backbones if ":" in name] + [own.class_ for own in spec.optimizers.values()]
+    named += [spec.data.name] if is_own(spec.data.name) else []
     return {place for name in named for places in own_modules(name).values() for place in places}
 
 

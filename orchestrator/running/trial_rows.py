@@ -175,16 +175,20 @@ def trial_row(plan: Plan, attempt: RunningAttempt, verdict: Verdict, *, micro_ba
         recipe_settings=recipe_settings(trial.cell.recipe),
         repeats=trial.repeats,
         micro_batch=micro_batch,
-        source_sha256=own_sources(trial.cell),
+        source_sha256=own_sources(plan, trial.cell),
         **_hyperparameters(attempt.resolved.hp if attempt.resolved else trial.hp),
         **_curve_facts(attempt, is_result=verdict.state is not State.FAIL),
         **_resolved_facts(attempt.resolved),
     )
 
 
-def own_sources(cell: Cell) -> str | None:
-    """Digests of the user's own source in a cell, by part, as a JSON object; None where all of it is bocb's."""
-    parts = {"backbone": cell.backbone.source_sha256, "optimizer": cell.optimizer.source_sha256}
+def own_sources(plan: Plan, cell: Cell) -> str | None:
+    """Digests of the user's own source in a cell of a plan, by part, as JSON; None where all of it is bocb's."""
+    parts = {
+        "backbone": cell.backbone.source_sha256,
+        "optimizer": cell.optimizer.source_sha256,
+        "data": plan.data.source_sha256,
+    }
     own = {part: digest for part, digest in parts.items() if digest is not None}
     return json.dumps(own, sort_keys=True) if own else None
 

@@ -156,7 +156,7 @@ class TrialRow:
     )
     source_sha256: str | None = column(
         TEXT,
-        "Digests of the user's own source, by part (backbone, optimizer), as a JSON object; null without any.",
+        "Digests of the user's own source, by part (backbone, optimizer, data), as a JSON object; null without any.",
         optional=True,
     )
 
