@@ -144,7 +144,10 @@ def test_a_function_that_gives_the_data_is_own_source_too(tmp_path: Path) -> Non
         grid={"backbones": ["resnet_digits"], "optimizers": ["sgd"]}, training={"epochs": 1}, **sections
     )
     assert plan.data.source_sha256 == source_sha256(name)
-    (row,) = read_rows(run_here(plan, tmp_path), TrialRow)
+    sweep = run_here(plan, tmp_path)
+    (row,) = read_rows(sweep, TrialRow)
     assert json.loads(str(row.source_sha256)) == {"data": source_sha256(name)}
+    edited = replace(plan, data=replace(plan.data, source_sha256="0" * 64))
+    assert read_history(sweep, edited).of_other_source == {f"data {name}": 1}
     with pytest.raises(UserError, match=r"data set tests\.own_images:stripes: the source .* is not the one"):
         load_trial_data(replace(plan.data, source_sha256="0"), TrainOn.TRAIN)

@@ -35,7 +35,7 @@ class History:
     gpu_seconds: float
     """What all attempts so far cost, those that were lost included."""
     of_other_source: Mapping[str, int]
-    """Per backbone or optimizer whose own source has changed since, how many ended trials the former source made."""
+    """Per backbone, optimizer or data whose own source has changed since, the ended trials of the former source."""
 
 
 def recorded_versions(store: SweepStore) -> list[SweepRow]:
@@ -145,7 +145,7 @@ def _of_other_source(plan: Plan, rows: list[TrialRow]) -> Mapping[str, int]:
         if cell is None or row.source_sha256 is None:
             continue
         before, now = json.loads(row.source_sha256), json.loads(own_sources(plan, cell) or "{}")
-        names = {"backbone": row.backbone, "optimizer": row.optimizer}
+        names = {"backbone": row.backbone, "optimizer": row.optimizer, "data": row.dataset}
         found.update(f"{part} {names[part]}" for part in names if before.get(part) != now.get(part))
     return found
 
