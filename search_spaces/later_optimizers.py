@@ -55,6 +55,7 @@ LATER: tuple[OptimizerInfo, ...] = (
             # The share of the run in which the rate rises, for any length of run; `warmup_steps` would add steps.
             *fixed(warmup_share=0.05, warmup_steps=0),
         ),
+        averages_weights=True,
         source="Defazio et al. 2024, arXiv 2405.15682, with the bias correction of the authors' code",
     ),
     OptimizerInfo(

@@ -55,6 +55,8 @@ class OptimizerInfo:
     source_sha256: str | None = None
     """Digest of the source of a user's own class; None for what comes with a recorded version."""
     grouping: Grouping = Grouping.DECAY
+    averages_weights: bool = False
+    """Whether it is evaluated at an average of its own, which takes the place of a recipe's."""
 
     @property
     def has_own_schedule(self) -> bool:

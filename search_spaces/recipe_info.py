@@ -112,5 +112,7 @@ class Recipe:
             idle.append("erasing_form")
         if not self.warmup_share:
             idle.append("warmup_start_share")
+        if self.ema_decay is None:
+            idle.append("ema_reference_steps")
         defaults: dict[str, Any] = {field.name: field.default for field in fields(self) if field.name in idle}
         return replace(self, **defaults)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
+from search_spaces.backbones import BackboneInfo, acting_drop_path
 from search_spaces.datasets import DatasetInfo
 from search_spaces.errors import UserError, unknown_name
+from search_spaces.optimizer_info import OptimizerInfo
 from search_spaces.paper_recipes import (
     PAPER_FAMILY,
     PAPER_FAMILY_IMAGENET,
@@ -87,6 +90,20 @@ def recipe_for(name: str, *, backbone: str, dataset: DatasetInfo, image_size: in
         return _DIGITS
     recipe = _recipe(name, backbone, dataset.form)
     return enlarged(recipe) if dataset.form is Form.CIFAR and image_size > dataset.image_size else recipe
+
+
+def acting_recipe(recipe: Recipe, backbone: BackboneInfo, optimizer: OptimizerInfo) -> Recipe:
+    """What of a recipe acts in a pair: a field that the network or the optimizer keeps from acting is off."""
+    fields: dict[str, Any] = {
+        "drop_path": acting_drop_path(backbone, recipe.drop_path),
+        "mlp_dropout": recipe.mlp_dropout if backbone.takes_mlp_dropout else 0.0,
+        "decay_exemption": recipe.decay_exemption.acting_for(optimizer.name),
+    }
+    if optimizer.has_own_schedule:
+        fields |= {"warmup_share": 0.0, "min_lr": 0.0, "lr_step": LrStep.STEP}
+    if optimizer.averages_weights:
+        fields["ema_decay"] = None
+    return replace(recipe, **fields).acting()
 
 
 def _recipe(name: str, backbone: str, form: Form) -> Recipe:

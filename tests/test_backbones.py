@@ -301,7 +301,10 @@ def test_dropout_within_mlps_acts_where_it_is_taken_and_is_refused_elsewhere() -
         get_backbone("mixer_s16"), classes=2, channels=3, image_size=224, drop_path=0.0, mlp_dropout=0.1
     )
     assert sum(isinstance(module, nn.Dropout) and module.p == 0.1 for module in network.modules()) == 8 * 4
-    with pytest.raises(SpecError, match=r"mlp_dropout = 0\.1 cannot act in backbone resnet_digits; leave"):
+    with pytest.raises(
+        SpecError,
+        match=r"training\.mlp_dropout = 0\.1 acts in no cell: dropout within MLPs needs a backbone that takes it",
+    ):
         small_plan(
             grid={"backbones": ["resnet_digits"], "optimizers": ["sgd"]},
             data={"name": "digits"},

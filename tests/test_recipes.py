@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,12 +14,14 @@ from orchestrator.errors import SpecError
 from orchestrator.planning.plan import Plan
 from orchestrator.planning.preflight import check_plan
 from search_spaces.augmentation_names import ErasingForm, OperationSet
+from search_spaces.backbones import get_backbone
 from search_spaces.datasets import DatasetInfo, get_dataset
 from search_spaces.errors import UserError
+from search_spaces.optimizers import get_optimizer
 from search_spaces.paper_backbones import PAPER20
 from search_spaces.paper_recipes import PAPER_FAMILY, RELEASED_AUGMENTED, RELEASED_CIFAR, RELEASED_IMAGENET
 from search_spaces.recipe_families import Form
-from search_spaces.recipes import DecayExemption, Loss, LrStep, Recipe, list_recipes, recipe_for
+from search_spaces.recipes import DecayExemption, Loss, LrStep, Recipe, acting_recipe, list_recipes, recipe_for
 from tests.planned_sweeps import small_plan
 
 FIXTURES = Path(__file__).parent / "fixtures" / "paper"
@@ -259,3 +262,20 @@ def test_a_network_of_fixed_size_is_not_trained_at_another_one() -> None:
     check_plan(plan_of_digits("convnext_digits", train_size=16))
     with pytest.raises(SpecError, match=r"vit_digits cannot train on images of 16 px .* set training.train_size"):
         check_plan(plan_of_digits("vit_digits", train_size=16))
+
+
+def test_what_the_pair_keeps_from_acting_is_off_in_what_is_recorded() -> None:
+    recipe = replace(recipe_for("deit", backbone="x", dataset=CIFAR, image_size=32), mlp_dropout=0.1)
+    plain, alone = get_backbone("alexnet"), get_optimizer("adamw_schedulefree")
+    acting = acting_recipe(recipe, plain, alone)
+    assert (acting.drop_path, acting.mlp_dropout) == (0.0, 0.0)
+    assert (acting.warmup_share, acting.min_lr, acting.ema_decay, acting.ema_reference_steps) == (
+        0.0,
+        0.0,
+        None,
+        None,
+    )
+    kept = acting_recipe(recipe, get_backbone("mixer_s16"), get_optimizer("adamw"))
+    assert kept == recipe.acting()
+    released = recipe_for("released", backbone="resnet50", dataset=CIFAR, image_size=32)
+    assert acting_recipe(released, plain, get_optimizer("sgd")).decay_exemption is DecayExemption.NONE

@@ -101,6 +101,8 @@ def config_digest(config: TrialConfig) -> str:
     del fields["data"]["path"]
     # A trial that went on met no more bad samples than were allowed: raising the limit changes none of its numbers.
     del fields["data"]["max_bad_samples"]
+    for record in ("backbone", "optimizer", "recipe"):
+        del fields[record]["source"]  # words about it
     if fields["micro_batch"] is None:
         del fields["micro_batch"]  # so that checkpoints made before there were micro-batches still fit
     return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()

@@ -19,20 +19,24 @@ from search_spaces.optimizers import (
     with_ranges,
 )
 from search_spaces.paper_settings import paper_setting
-from search_spaces.recipes import Recipe, recipe_for
+from search_spaces.recipes import Recipe, acting_recipe, recipe_for
 from trainers.backbones import resolve_backbone
 from trainers.config import DataConfig, TrainOn, Validation
 from trainers.dataset_info import is_own, resolve_dataset
 from trainers.imports import source_sha256
 
 _NEEDS = {
+    "drop_path": "stochastic depth needs a backbone with residual branches",
+    "mlp_dropout": "dropout within MLPs needs a backbone that takes it",
+    **dict.fromkeys(("warmup_share", "min_lr", "lr_step"), "every optimizer of the grid has a schedule of its own"),
+    "ema_decay": "every optimizer of the grid averages the weights itself",
     "crop_padding": 'a crop that is padded needs resized_crop_scale = "none"',
     "rand_augment_magnitude": "a magnitude needs rand_augment",
     "rand_augment_std": "a deviation of the magnitude needs rand_augment",
     "erasing_form": "a form of erasing needs erasing above 0",
     "warmup_start_share": "a start of the warm-up needs warmup_share or warmup_epochs above 0",
 }
-"""What the recipe fields that may be without effect need (`Recipe.acting`)."""
+"""What the recipe fields that may be without effect need (`acting_recipe`)."""
 
 
 def make_plan(spec: Spec) -> Plan:
@@ -80,7 +84,7 @@ def _cells(spec: Spec) -> tuple[Cell, ...]:
         Cell(
             backbone=backbone,
             image_size=size,
-            recipe=_recipe(spec, recipe, backbone, size),
+            recipe=_recipe(spec, recipe, backbone, size, optimizer),
             optimizer=optimizer,
             key=cell_key(backbone.name, recipe, optimizer.name),
         )
@@ -153,21 +157,17 @@ def _recipe_names(spec: Spec) -> list[str]:
     return _as_list(spec.grid.recipes) if spec.grid.recipes else [resolve_dataset(spec.data.name).recipe]
 
 
-def _recipe(spec: Spec, name: str, backbone: BackboneInfo, image_size: int) -> Recipe:
+def _recipe(spec: Spec, name: str, backbone: BackboneInfo, image_size: int, optimizer: OptimizerInfo) -> Recipe:
+    """A recipe with what the spec overrides, as far as it acts in a cell."""
     recipe = recipe_for(name, backbone=backbone.name, dataset=resolve_dataset(spec.data.name), image_size=image_size)
-    recipe = replace(recipe, **spec.training.recipe_overrides()).acting()
-    if recipe.mlp_dropout and not backbone.takes_mlp_dropout:
-        raise SpecError(
-            f"mlp_dropout = {recipe.mlp_dropout} cannot act in backbone {backbone.name}; "
-            "leave training.mlp_dropout out"
-        )
-    return recipe
+    return acting_recipe(replace(recipe, **spec.training.recipe_overrides()), backbone, optimizer)
 
 
 def _check_overrides(spec: Spec, cells: tuple[Cell, ...]) -> None:
-    """Refuses a recipe field that acts in no cell, because another field keeps it from acting."""
+    """Refuses a recipe field that acts in no cell, because something else keeps it from acting."""
     for name, value in spec.training.recipe_overrides().items():
-        if all(getattr(cell.recipe, name) != value for cell in cells):
+        # Which parameters are exempt always acts, also where it follows from the optimizer.
+        if name != "decay_exemption" and all(getattr(cell.recipe, name) != value for cell in cells):
             raise SpecError(
                 f"training.{name} = {value!r} acts in no cell: {_NEEDS[name]}; leave it out, or set that too"
             )
