@@ -79,7 +79,7 @@ def _image_sizes(info: BackboneInfo) -> str | None:
 def _names_of_timm() -> Iterator[dict[str, Any]]:
     """From timm's records alone: nothing is built, so parameters are not known."""
     # Deferred: importing timm takes seconds.
-    from trainers.timm_models import input_size, model_names
+    from trainers.networks.timm_models import input_size, model_names
 
     known = {info.name for info in list_backbones()}
     for name in model_names():

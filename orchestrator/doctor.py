@@ -58,7 +58,7 @@ def _torch() -> Finding:
     # Deferred, as everything heavy here: a doctor must also work where something does not import.
     import torch
 
-    from trainers.timm_models import timm
+    from trainers.networks.timm_models import timm
 
     if not torch.cuda.is_available():
         return Finding(check="torch", ok=True, detail=f"timm {timm.__version__}; no GPU: trials run on CPUs")
@@ -68,7 +68,7 @@ def _torch() -> Finding:
 
 def _digits() -> Finding:
     from trainers.config import DataConfig, TrainOn
-    from trainers.datasets import load_trial_data
+    from trainers.data.datasets import load_trial_data
 
     data = load_trial_data(DataConfig(name="digits"), TrainOn.TRAIN)
     sizes = f"{len(data.train)} + {len(data.validation)} + {len(data.test)} images"

@@ -13,8 +13,8 @@ from orchestrator.tables import table_of
 from search_spaces.backbones import expand_backbones, form_for, image_size_for
 from search_spaces.datasets import get_dataset
 from search_spaces.optimizers import list_optimizers
-from trainers.backbones import resolve_backbone
 from trainers.config import Precision
+from trainers.networks.backbones import resolve_backbone
 
 if TYPE_CHECKING:
     from trainers.step_check import StepCheck

@@ -14,7 +14,7 @@ from orchestrator.planning.cost import Cost
 from orchestrator.planning.plan import Plan
 from orchestrator.status import CellStatus, SweepStatus
 from orchestrator.store.compaction import CompactionSummary
-from trainers.dataset_info import resolve_dataset
+from trainers.data.dataset_info import resolve_dataset
 
 MARKS = {"COMPLETE": "", "DIVERGED": "div", "PRUNED": "pruned", "FAIL": "fail"}
 

@@ -6,14 +6,16 @@ from collections.abc import Mapping
 
 from search_spaces.backbone_info import BackboneInfo as BackboneInfo
 from search_spaces.backbone_info import Initialisation as Initialisation
+from search_spaces.cifar_forms import CIFAR_FORMS
 from search_spaces.errors import UserError, unknown_name
-from search_spaces.paper_backbones import CIFAR_FORMS, PAPER20, PAPER_BACKBONES, SHORT_NAMES
+from search_spaces.paper_backbones import PAPER_BACKBONES
+from search_spaces.paper_names import PAPER20, SHORT_NAMES
 
 BACKBONES: tuple[BackboneInfo, ...] = (
     BackboneInfo(
         name="resnet_digits",
         family="digits",
-        builder="trainers.timm_models:small_stem_resnet",
+        builder="trainers.networks.timm_models:small_stem_resnet",
         arguments={"layers": (1, 1, 1, 1), "channels": (16, 24, 32, 48), "stem_channels": 16},
         takes_drop_path=True,
         initialisation=Initialisation.TIMM,
@@ -22,7 +24,7 @@ BACKBONES: tuple[BackboneInfo, ...] = (
     BackboneInfo(
         name="repvgg_digits",
         family="digits",
-        builder="trainers.timm_models:repvgg",
+        builder="trainers.networks.timm_models:repvgg",
         arguments={"depths": (1, 2, 1), "channels": (16, 32, 64), "strides": (1, 2, 2)},
         takes_drop_path=True,
         initialisation=Initialisation.TIMM,
@@ -60,7 +62,7 @@ BACKBONES: tuple[BackboneInfo, ...] = (
     BackboneInfo(
         name="resnet18_cifar",
         family="cifar",
-        builder="trainers.timm_models:small_stem_resnet",
+        builder="trainers.networks.timm_models:small_stem_resnet",
         arguments={"layers": (2, 2, 2, 2), "channels": (64, 128, 256, 512), "stem_channels": 64},
         takes_drop_path=True,
         parameters=11_689_512,

@@ -1,4 +1,4 @@
-"""The data sets that can be swept on, as data; `trainers.datasets` reads them."""
+"""The data sets that can be swept on, as data; `trainers.data.datasets` reads them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class DatasetInfo:
 
     name: str
     classes: int
-    """0 where only the files say it; `trainers.dataset_info.describe_dataset` asks them."""
+    """0 where only the files say it; `trainers.data.dataset_info.describe_dataset` asks them."""
     image_size: int
     """Side in pixels; of images of many sizes, what they are brought to unless a spec says otherwise."""
     channels: int

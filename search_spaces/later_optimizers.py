@@ -34,7 +34,7 @@ LATER: tuple[OptimizerInfo, ...] = (
         name="soap",
         category="later",
         # pytorch-optimizer's, which fails where the first gradient is NaN.
-        class_path="trainers.soap:SOAP",
+        class_path="trainers.optimization.soap:SOAP",
         hyperparameters=(
             searched_rate(0.003, 3e-05, 0.3),
             searched_decay(0.01, 0.001, 1.0),

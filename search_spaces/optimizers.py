@@ -1,8 +1,8 @@
 """The optimizers that can be swept, a user's own ones, and the ranges a spec gives them.
 
 A name means the published algorithm; what the paper's code computes in its place has the suffix `_released`. Classes
-are named by import path and given every argument by `trainers.optimizers`; the name factory of timm is never used,
-because it drops what an optimizer does not take.
+are named by import path and given every argument by `trainers.optimization.optimizers`; the name factory of timm is
+never used, because it drops what an optimizer does not take.
 """
 
 from __future__ import annotations

@@ -1,26 +1,23 @@
-"""The backbones of the BOCB paper (arXiv 2410.06373), in the forms that it trains on ImageNet and on CIFAR-100.
+"""The backbones of the BOCB paper (arXiv 2410.06373), in the forms that it trains on images of ImageNet's size.
 
-A network that the paper trains at 32 px has two records of one name: `PAPER_BACKBONES` holds its ImageNet form,
-`CIFAR_FORMS` the other.
+A network that the paper trains at 32 px has two records of one name: its ImageNet form is here, the other in
+`search_spaces.cifar_forms`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
-
-from search_spaces.backbone_info import ArgumentValue, BackboneInfo, Initialisation
+from search_spaces.backbone_info import BackboneInfo, Initialisation
 
 IMAGENET_SIZES = (160, 192, 224, 256, 288)
 """Sizes that the ImageNet forms of convolutional and MetaFormer networks take; others have one size only."""
-_TIMM = "trainers.timm_models:create_model"
-_METAFORMER = "trainers.paper_networks:metaformer"
+_TIMM = "trainers.networks.timm_models:create_model"
+_METAFORMER = "trainers.networks.paper_networks:metaformer"
 
 PAPER_BACKBONES: tuple[BackboneInfo, ...] = (
     BackboneInfo(
         name="alexnet",
         family="primary",
-        builder="trainers.paper_networks:alexnet",
+        builder="trainers.networks.paper_networks:alexnet",
         image_sizes=IMAGENET_SIZES,
         parameters=61_100_840,
         macs=714_188_480,
@@ -307,92 +304,3 @@ PAPER_BACKBONES: tuple[BackboneInfo, ...] = (
         source="TransNeXt-Tiny, arXiv 2311.17132",
     ),
 )
-
-
-def _cifar_form(name: str, builder: str, source: str, **arguments: ArgumentValue) -> BackboneInfo:
-    """A network's form for 32 px; the facts stay those of its ImageNet form, which has the same name."""
-    return replace(
-        _named(name),
-        builder=builder,
-        arguments=arguments,
-        image_sizes=(32,),
-        source=f"{source}; 32, 16, 8, 4 px",
-    )
-
-
-def _named(name: str) -> BackboneInfo:
-    (found,) = (info for info in PAPER_BACKBONES if info.name == name)
-    return found
-
-
-_CONVNEXT = {"depths": (3, 3, 9, 3), "dims": (96, 192, 384, 768)}
-
-CIFAR_FORMS: tuple[BackboneInfo, ...] = (
-    _cifar_form(
-        "resnet50",
-        "trainers.paper_networks:cifar_resnet",
-        "timm resnet50 with a 3x3 stem of stride 1, no pooling",
-        layers=(3, 4, 6, 3),
-    ),
-    _cifar_form(
-        "resnet101",
-        "trainers.paper_networks:cifar_resnet",
-        "timm resnet101 with a 3x3 stem of stride 1, no pooling",
-        layers=(3, 4, 23, 3),
-    ),
-    _cifar_form(
-        "densenet121",
-        "trainers.paper_networks:cifar_densenet",
-        "timm densenet121 whose stem is one 3x3 convolution of stride 1, without norm and pooling",
-        block_config=(6, 12, 24, 16),
-    ),
-    _cifar_form(
-        "convnext_tiny",
-        "trainers.paper_networks:cifar_convnext",
-        "timm convnext_tiny with a 3x3 stem of stride 1",
-        **_CONVNEXT,
-    ),
-    _cifar_form(
-        "convnextv2_tiny",
-        "trainers.paper_networks:cifar_convnext",
-        "timm convnextv2_tiny with a 3x3 stem of stride 1",
-        **_CONVNEXT,
-        use_grn=True,
-        ls_init_value=None,
-    ),
-    _cifar_form(
-        "moganet_small",
-        "trainers.networks.moganet:MogaNet",
-        "MogaNet-S, arXiv 2211.03295, both 3x3 convolutions of its stem with stride 1",
-        stem_stride=1,
-    ),
-)
-"""Second forms of networks of the catalogue: the ones that the paper trains at 32 px."""
-
-SHORT_NAMES: Mapping[str, str] = {
-    "AlexNet": "alexnet",
-    "VGG-13": "vgg13_bn",
-    "R-50": "resnet50",
-    "R-101": "resnet101",
-    "DN-121": "densenet121",
-    "MobV2": "mobilenetv2",
-    "Eff-B0": "efficientnet_b0",
-    "RVGG-A1": "repvgg_a1",
-    "DeiT-S": "deit_small",
-    "MLP-S": "mixer_s16",
-    "Swin-T": "swin_tiny",
-    "CNX-T": "convnext_tiny",
-    "CNXV2-T": "convnextv2_tiny",
-    "Moga-S": "moganet_small",
-    "URLK-T": "unireplknet_tiny",
-    "TNX-T": "transnext_tiny",
-    "IF-12": "identityformer_s12",
-    "PFV2-12": "poolformerv2_s12",
-    "CF-12": "convformer_s12",
-    "AF-12": "attentionformer_s12",
-    "CAF-12": "caformer_s12",
-}
-"""What the paper's tables call them."""
-
-PAPER20: tuple[str, ...] = tuple(name for name in SHORT_NAMES.values() if name != "resnet101")
-"""The rows of its Table 1; ResNet-101 is only in its figures."""

@@ -28,7 +28,7 @@ from importlib.resources import files
 from typing import Literal
 
 from search_spaces.errors import UserError
-from search_spaces.paper_backbones import PAPER20, SHORT_NAMES
+from search_spaces.paper_names import PAPER20, SHORT_NAMES
 from search_spaces.paper_recipes import PAPER_FAMILY
 from search_spaces.published_optimizers import SHORT_NAMES as OPTIMIZER_NAMES
 

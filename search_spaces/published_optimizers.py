@@ -208,7 +208,7 @@ PUBLISHED: tuple[OptimizerInfo, ...] = (
     OptimizerInfo(
         name="sophia",
         category="c",
-        class_path="trainers.sophia:SophiaG",
+        class_path="trainers.optimization.sophia:SophiaG",
         hyperparameters=(
             searched_rate(0.0001, 1e-06, 0.01),
             searched_decay(0.1, 0.0003162, 0.3162),

@@ -15,7 +15,7 @@ from search_spaces.augmentation_names import OperationSet
 from trainers.augmentation.operations import Operation, operations_of
 
 # The work-around of that module makes timm and torchvision importable here.
-importlib.import_module("trainers.timm_models")
+importlib.import_module("trainers.networks.timm_models")
 timm_augment = importlib.import_module("timm.data.auto_augment")
 
 FILL = (114, 3, 250)

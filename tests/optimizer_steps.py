@@ -10,8 +10,8 @@ from torch.optim import Optimizer
 from search_spaces.optimizers import HpValue, OptimizerInfo
 from search_spaces.recipes import DecayExemption
 from tests.published_updates import SAMPLED_TERMS, Array, sampled_gradient
-from trainers.curvature import CurvatureOptimizer
-from trainers.optimizers import build_optimizer
+from trainers.optimization.curvature import CurvatureOptimizer
+from trainers.optimization.optimizers import build_optimizer
 
 STEPS = 20
 

@@ -20,7 +20,7 @@ from trainers.augmentation.erasing import (
     random_erasing_normalised,
 )
 
-importlib.import_module("trainers.timm_models")
+importlib.import_module("trainers.networks.timm_models")
 timm_erasing = importlib.import_module("timm.data.random_erasing")
 
 Law = Callable[[int, int, int, torch.Generator, float], Rectangles]

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from trainers.augmentation.mixing import Box, cutmix, draw_box, draw_share, mix, mixup
 
-importlib.import_module("trainers.timm_models")
+importlib.import_module("trainers.networks.timm_models")
 timm_mixup = importlib.import_module("timm.data.mixup")
 
 

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from search_spaces.recipes import Recipe
-from trainers.averaging import WeightAverage, average_decay
+from trainers.optimization.averaging import WeightAverage, average_decay
 
 
 def moved(network: nn.Module, amount: float) -> None:

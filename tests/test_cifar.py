@@ -17,9 +17,9 @@ from PIL import Image
 from search_spaces.datasets import get_dataset
 from search_spaces.errors import UserError
 from tests.trial_examples import named_recipe, trial
-from trainers.cifar import check_cifar, read_cifar
 from trainers.config import DataConfig, TrainOn, Validation
-from trainers.datasets import check_data, load_trial_data
+from trainers.data.cifar import check_cifar, read_cifar
+from trainers.data.datasets import check_data, load_trial_data
 from trainers.make import make_trainer
 
 REAL = Path(os.environ.get("BOCB_CIFAR100", Path(__file__).parents[2] / "shared/data/cifar100"))

@@ -69,8 +69,8 @@ def test_what_can_be_swept_is_known_without_heavy_imports() -> None:
     program = (
         "import sys, pkgutil, importlib, search_spaces;"
         "[importlib.import_module('search_spaces.' + m.name) for m in pkgutil.iter_modules(search_spaces.__path__)];"
-        "import trainers.backbones, trainers.config, trainers.trainer, trainers.measurement;"
-        "trainers.backbones.resolve_backbone('vit_digits');"
+        "import trainers.networks.backbones, trainers.config, trainers.trainer, trainers.measurement;"
+        "trainers.networks.backbones.resolve_backbone('vit_digits');"
         "found = {'torch', 'timm', 'ray', 'sklearn'} & set(sys.modules); assert not found, found"
     )
     subprocess.run([sys.executable, "-c", program], check=True, timeout=60)

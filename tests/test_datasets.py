@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from search_spaces.datasets import get_dataset, list_datasets
 from search_spaces.errors import UserError
 from trainers.config import DataConfig, TrainOn, Validation
-from trainers.datasets import check_data, load_trial_data, split_indices
+from trainers.data.datasets import check_data, load_trial_data, split_indices
 
 DIGITS = DataConfig(name="digits")
 

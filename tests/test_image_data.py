@@ -30,8 +30,8 @@ from tests.own_images import stripes
 from tests.sweeps_in_process import run_here
 from tests.trial_examples import run, trial
 from trainers.config import DataConfig, TrainOn, Validation, config_digest
-from trainers.dataset_info import describe_dataset, resolve_dataset
-from trainers.datasets import ImageSet, check_data, load_trial_data
+from trainers.data.dataset_info import describe_dataset, resolve_dataset
+from trainers.data.datasets import ImageSet, check_data, load_trial_data
 from trainers.make import make_trainer
 from trainers.readers.layouts import open_layout
 from trainers.readers.part import EncodedSet, Index, hash_split, whole

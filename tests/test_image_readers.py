@@ -28,13 +28,13 @@ from tests.image_files import (
     write_tar,
 )
 from tests.object_store import FaultyStore
-from trainers.image_checks import check_layout
-from trainers.images import Framing
+from trainers.data.image_checks import check_layout
+from trainers.data.images import Framing
+from trainers.data.streams import StreamedImages
 from trainers.readers import tar_shards
 from trainers.readers.index_cache import cache_folder
 from trainers.readers.layouts import Layout, open_layout
 from trainers.readers.part import check_limit
-from trainers.streams import StreamedImages
 
 LAYOUTS = ("folder", "parquet", "tar")
 TRAIN, TEST = samples(24), samples(9, part="val")

@@ -20,7 +20,7 @@ from search_spaces.recipes import DecayExemption
 from tests import later_updates
 from tests.optimizer_steps import STEPS, at, difference
 from tests.published_updates import Array
-from trainers.optimizers import BuiltOptimizer, build_optimizer
+from trainers.optimization.optimizers import BuiltOptimizer, build_optimizer
 
 LATER = [get_optimizer(name) for name in expand_optimizers("later")]
 POINTS = {"small": (0.3, 0.2), "no_decay": (0.5, 0.0), "large": (1.0, 1.0)}

@@ -13,7 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from search_spaces.backbones import form_for, get_backbone
 from search_spaces.errors import UserError
-from trainers.backbones import build_backbone
+from trainers.networks.backbones import build_backbone
 from trainers.networks.moganet import MogaNet
 from trainers.networks.transnext import PositionBias, TransNeXt
 from trainers.networks.unireplknet import BRANCHES, DilatedReparam, UniRepLKNet
@@ -122,7 +122,7 @@ def test_work_is_counted_as_for_timm() -> None:
 
 
 def build_timm(name: str) -> nn.Module:
-    from trainers.timm_models import create_model
+    from trainers.networks.timm_models import create_model
 
     return create_model(model_name=name, num_classes=1000, in_chans=3)
 

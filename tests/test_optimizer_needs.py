@@ -14,10 +14,10 @@ from search_spaces.optimizers import get_optimizer
 from search_spaces.recipes import Loss, Recipe
 from tests.trial_examples import TINY_DATA, fingerprint, run, trial
 from trainers.config import DataConfig, TrialConfig
-from trainers.datasets import load_trial_data
+from trainers.data.datasets import load_trial_data
 from trainers.make import make_trainer
+from trainers.optimization.schedule import constant_rate
 from trainers.pixels import Pixels
-from trainers.schedule import constant_rate
 from trainers.vision import VisionTrainer
 
 PLAIN = Recipe(name="plain")

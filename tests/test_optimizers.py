@@ -27,7 +27,7 @@ from search_spaces.optimizers import (
 from search_spaces.recipes import DecayExemption
 from search_spaces.spaces import Dimension, Scale
 from tests.planned_sweeps import small_plan
-from trainers.optimizers import build_optimizer, optimizer_class
+from trainers.optimization.optimizers import build_optimizer, optimizer_class
 
 IMPLEMENTATION = {"params", "foreach", "fused", "maximize", "capturable", "differentiable", "kwargs", "verbose"}
 """Constructor arguments that choose how, not what, is computed, and the place for more of them."""

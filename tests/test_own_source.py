@@ -17,11 +17,11 @@ from search_spaces.optimizers import custom_optimizer
 from tests.planned_sweeps import small_plan
 from tests.sweeps_in_process import run_here
 from tests.trial_examples import trial
-from trainers.backbones import build_backbone, resolve_backbone
 from trainers.config import TrainOn, config_digest
-from trainers.datasets import load_trial_data
+from trainers.data.datasets import load_trial_data
 from trainers.imports import own_modules, source_sha256
-from trainers.optimizers import optimizer_class
+from trainers.networks.backbones import build_backbone, resolve_backbone
+from trainers.optimization.optimizers import optimizer_class
 
 NETWORK = """
 import json, torch

@@ -17,15 +17,17 @@ from torch.utils.flop_counter import FlopCounterMode
 from orchestrator.errors import SpecError
 from orchestrator.planning.plan import Plan, default_trials
 from search_spaces.backbones import BACKBONES, BackboneInfo, form_for, get_backbone
+from search_spaces.cifar_forms import CIFAR_FORMS
 from search_spaces.errors import UserError
-from search_spaces.paper_backbones import CIFAR_FORMS, PAPER20, PAPER_BACKBONES, SHORT_NAMES
+from search_spaces.paper_backbones import PAPER_BACKBONES
+from search_spaces.paper_names import PAPER20, SHORT_NAMES
 from tests.planned_sweeps import small_plan
-from trainers.backbones import build_backbone
 from trainers.config import TrialConfig
+from trainers.networks.backbones import build_backbone
 from trainers.networks.moganet import MogaNet
-from trainers.paper_networks import cifar_convnext, cifar_densenet, cifar_resnet, metaformer
+from trainers.networks.paper_networks import cifar_convnext, cifar_densenet, cifar_resnet, metaformer
+from trainers.networks.timm_models import DropPath, timm
 from trainers.process import reset_process_state
-from trainers.timm_models import DropPath, timm
 
 NAMES = [info.name for info in PAPER_BACKBONES]
 SMALL = [info.name for info in CIFAR_FORMS]
@@ -347,7 +349,7 @@ def plan_on_cifar(*backbones: str, image_size: int | None = None, exclude: tuple
 
 @pytest.mark.parametrize(
     ("image_size", "builder"),
-    [(None, "trainers.paper_networks:cifar_resnet"), (224, "trainers.timm_models:create_model")],
+    [(None, "trainers.networks.paper_networks:cifar_resnet"), (224, "trainers.networks.timm_models:create_model")],
 )
 def test_the_form_follows_from_the_images_and_is_recorded(image_size: int | None, builder: str) -> None:
     plan = plan_on_cifar("resnet50", image_size=image_size)

@@ -28,7 +28,7 @@ from orchestrator.upkeep.verification import verify_sweep
 from search_spaces import paper_settings
 from search_spaces.errors import UserError
 from search_spaces.optimizers import list_optimizers
-from search_spaces.paper_backbones import PAPER20, SHORT_NAMES
+from search_spaces.paper_names import PAPER20, SHORT_NAMES
 from search_spaces.paper_recipes import PAPER_FAMILY
 from search_spaces.paper_settings import GRID_SIZE, WEIGHT_DECAYS, paper_grid, paper_setting
 from search_spaces.published_optimizers import PAPER20 as OPTIMIZERS

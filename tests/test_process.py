@@ -30,7 +30,7 @@ def fresh_run(config: TrialConfig) -> tuple[list[Measurement], str]:
     """The trial in a process that has trained nothing before."""
     # A fork server that has only imported costs a tenth of a new interpreter, and nothing of it has computed.
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["trainers.vision", "trainers.timm_models", "sklearn.datasets"])
+    context.set_forkserver_preload(["trainers.vision", "trainers.networks.timm_models", "sklearn.datasets"])
     with ProcessPoolExecutor(1, mp_context=context) as pool:
         return pool.submit(whole_run, config).result(timeout=100)
 

@@ -18,7 +18,7 @@ from search_spaces.optimizers import HpValue, OptimizerInfo, get_optimizer, list
 from search_spaces.recipes import DecayExemption
 from tests.optimizer_steps import STEPS, Weights, advance, at, built, difference, gradients
 from tests.published_updates import UPDATES, Array, State, clipped
-from trainers.optimizers import build_optimizer
+from trainers.optimization.optimizers import build_optimizer
 
 OPTIMIZERS = [info for info in list_optimizers() if info.category != "later"]
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from search_spaces.recipes import LrStep, Recipe
-from trainers.schedule import learning_rate
+from trainers.optimization.schedule import learning_rate
 
 RECIPES = st.builds(
     Recipe,

@@ -11,9 +11,9 @@ from torch import nn
 
 from search_spaces.recipes import Loss
 from tests.published_updates import Array
-from trainers.curvature import CurvatureOptimizer, sampled_loss, sampled_terms
 from trainers.losses import training_loss
-from trainers.sophia import SophiaG
+from trainers.optimization.curvature import CurvatureOptimizer, sampled_loss, sampled_terms
+from trainers.optimization.sophia import SophiaG
 
 IMAGES, FEATURES, CLASSES = 6, 3, 4
 DRAWS = 3000

@@ -15,13 +15,13 @@ from PIL import Image
 
 from search_spaces.errors import DataError
 from tests.image_files import Sample, encoded, samples, write_folder, write_layout
-from trainers import streams
-from trainers.images import Batch, Framing
-from trainers.pictures import BadImageError, central_view, decode, random_box, training_view
+from trainers.data import streams
+from trainers.data.images import Batch, Framing
+from trainers.data.pictures import BadImageError, central_view, decode, random_box, training_view
+from trainers.data.streams import StreamedImages, training_order
 from trainers.readers.image_folder import open_folder
 from trainers.readers.layouts import open_layout
 from trainers.readers.part import EncodedSet, whole
-from trainers.streams import StreamedImages, training_order
 
 CPU = torch.device("cpu")
 CROPS = Framing(train_size=12, test_size=10, test_crop_ratio=0.875, resized_crop_scale=(0.08, 1.0))
@@ -261,7 +261,7 @@ def test_random_boxes_follow_the_law_of_torchvision() -> None:
 
 
 def _torchvision_box(width: int, height: int) -> dict[str, int]:
-    from trainers.timm_models import torchvision
+    from trainers.networks.timm_models import torchvision
 
     image = torch.empty(3, height, width)
     crop = torchvision.transforms.RandomResizedCrop
@@ -271,7 +271,7 @@ def _torchvision_box(width: int, height: int) -> dict[str, int]:
 
 @pytest.mark.parametrize("side", [(40, 30), (30, 40), (37, 21), (16, 16), (9, 33)])
 def test_the_test_view_is_torchvisions(side: tuple[int, int]) -> None:
-    from trainers.timm_models import torchvision
+    from trainers.networks.timm_models import torchvision
 
     transforms = torchvision.transforms
     picture = decode(encoded(3, kind="PNG", side=side))

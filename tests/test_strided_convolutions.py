@@ -10,14 +10,14 @@ import pytest
 import torch
 from torch import nn
 
-from trainers.layout import to_device
+from trainers.networks.layout import to_device
+from trainers.networks.strided_convolutions import StridedPointwise, spare_strided_pointwise
 from trainers.process import reset_process_state
-from trainers.strided_convolutions import StridedPointwise, spare_strided_pointwise
 
 STEP = """
 import torch
 from search_spaces.backbones import get_backbone
-from trainers.backbones import build_backbone
+from trainers.networks.backbones import build_backbone
 
 network = build_backbone(get_backbone("repvgg_a1"), classes=10, channels=3, image_size=224)
 network.to(memory_format=torch.channels_last)

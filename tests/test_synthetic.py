@@ -15,10 +15,10 @@ from search_spaces.datasets import get_dataset
 from search_spaces.errors import UserError
 from search_spaces.optimizers import get_optimizer, list_optimizers
 from search_spaces.recipes import recipe_for
-from trainers.backbones import resolve_backbone
 from trainers.config import DataConfig, TrialConfig
 from trainers.make import make_trainer
 from trainers.measurement import Measurement
+from trainers.networks.backbones import resolve_backbone
 from trainers.synthetic import CHANCE, NOISE_SD, Behaviour, planted_truth
 
 SYNTHETIC = [f"synthetic_{letter}" for letter in "abcd"]

@@ -8,9 +8,9 @@ from torch import nn
 
 from search_spaces.backbones import image_size_for
 from search_spaces.errors import UserError
-from trainers.backbones import build_backbone, resolve_backbone
+from trainers.networks.backbones import build_backbone, resolve_backbone
+from trainers.networks.timm_models import DropPath, model_names
 from trainers.process import reset_process_state
-from trainers.timm_models import DropPath, model_names
 
 SMALL = [name for name in model_names() if name.startswith("test_")]
 

@@ -15,10 +15,10 @@ from search_spaces.backbones import BackboneInfo
 from search_spaces.datasets import get_dataset
 from search_spaces.optimizers import HpValue, get_optimizer
 from search_spaces.recipes import Recipe, recipe_for
-from trainers.backbones import resolve_backbone
 from trainers.config import DataConfig, TrialConfig
 from trainers.make import make_trainer
 from trainers.measurement import Measurement
+from trainers.networks.backbones import resolve_backbone
 from trainers.trainer import Trainer
 
 # Validating on little and training on less keeps an epoch at a few milliseconds.

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from trainers.images import Batch
+from trainers.data.images import Batch
 from trainers.pixels import Pixels
 
 

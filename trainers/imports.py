@@ -44,7 +44,7 @@ def _import(name: str) -> ModuleType:
     except RuntimeError as error:
         if "operator torchvision::" not in str(error):
             raise
-    importlib.import_module("trainers.timm_models")
+    importlib.import_module("trainers.networks.timm_models")
     return importlib.import_module(name)
 
 
@@ -63,7 +63,7 @@ def load_callable(path: str, *, purpose: str) -> Callable[..., Any]:
         raise UserError(f"{purpose} must be written package.module:name; got {path!r}")
     if module_name.partition(".")[0] == "timm":
         # Deferred: importing timm takes seconds, and needs the work-around of that module.
-        importlib.import_module("trainers.timm_models")
+        importlib.import_module("trainers.networks.timm_models")
     try:
         module = _import(module_name)
     except ImportError as error:

@@ -8,11 +8,11 @@ from torch import Tensor, nn
 from search_spaces.backbones import BackboneInfo
 from search_spaces.optimizers import Grouping, OptimizerInfo
 from search_spaces.recipes import DecayExemption
-from trainers.backbones import build_backbone
 from trainers.config import DataConfig
-from trainers.curvature import CurvatureOptimizer
-from trainers.dataset_info import describe_dataset
-from trainers.optimizers import build_optimizer
+from trainers.data.dataset_info import describe_dataset
+from trainers.networks.backbones import build_backbone
+from trainers.optimization.curvature import CurvatureOptimizer
+from trainers.optimization.optimizers import build_optimizer
 
 OVERHEAD_BYTES = 100_000
 """Names, learning curve and container of a checkpoint: tens of kilobytes for the networks we know."""

@@ -14,10 +14,10 @@ from torch.optim.swa_utils import update_bn
 
 from search_spaces.recipes import Recipe
 from trainers.augmentation.pipeline import Augmentation
-from trainers.averaging import WeightAverage
-from trainers.curvature import CurvatureOptimizer, sampled_loss, sampled_terms
-from trainers.images import Batch
+from trainers.data.images import Batch
 from trainers.losses import training_loss
+from trainers.optimization.averaging import WeightAverage
+from trainers.optimization.curvature import CurvatureOptimizer, sampled_loss, sampled_terms
 from trainers.pixels import Pixels
 
 

@@ -15,12 +15,12 @@ from search_spaces.datasets import get_dataset
 from search_spaces.errors import UserError
 from search_spaces.optimizers import OptimizerInfo
 from search_spaces.recipes import Recipe, recipe_for
-from trainers.backbones import build_backbone
 from trainers.config import Precision
+from trainers.data.images import ResidentImages, framing_of
 from trainers.evaluation import evaluate
-from trainers.images import ResidentImages, framing_of
-from trainers.layout import to_device
-from trainers.optimizers import build_optimizer
+from trainers.networks.backbones import build_backbone
+from trainers.networks.layout import to_device
+from trainers.optimization.optimizers import build_optimizer
 from trainers.pixels import Pixels
 from trainers.precision import arithmetic
 from trainers.process import reset_process_state, seed_process

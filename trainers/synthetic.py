@@ -31,7 +31,7 @@ from trainers.config import TrialConfig, config_digest
 from trainers.imports import OWN_CODE_ERRORS, check_source, load_callable
 from trainers.measurement import Measurement
 from trainers.memory import resident_memory
-from trainers.schedule import learning_rate
+from trainers.optimization.schedule import learning_rate
 from trainers.seeds import stream_seed
 from trainers.trainer import Resolved
 

@@ -19,28 +19,30 @@ import torch
 from search_spaces.backbones import acting_drop_path
 from search_spaces.errors import UserError
 from search_spaces.optimizers import WARMUP_SHARE
-from trainers.averaging import WeightAverage
-from trainers.backbones import build_backbone
 from trainers.config import TrialConfig, config_digest
-from trainers.datasets import ImageSet, load_trial_data
+from trainers.data.datasets import ImageSet, load_trial_data
+from trainers.data.images import Framing, Images, ResidentImages, framing_of
+from trainers.data.streams import StreamedImages
 from trainers.evaluation import Evaluation, evaluate, guessing
-from trainers.images import Framing, Images, ResidentImages, framing_of
-from trainers.layout import to_device
 from trainers.measurement import Measurement
 from trainers.memory import resident_memory
-from trainers.optimizers import AveragingOptimizer, build_optimizer
+from trainers.networks.backbones import build_backbone
+from trainers.networks.layout import to_device
+from trainers.optimization.averaging import WeightAverage
+from trainers.optimization.optimizers import AveragingOptimizer, build_optimizer
+from trainers.optimization.schedule import constant_rate, learning_rate
 from trainers.pixels import Pixels
 from trainers.precision import arithmetic
 from trainers.process import reset_process_state, seed_process
 from trainers.readers.part import EncodedSet
-from trainers.schedule import constant_rate, learning_rate
 from trainers.seeds import stream_seed
 from trainers.snapshot import load_snapshot, snapshot_of
 from trainers.step import TrainingStep
-from trainers.streams import StreamedImages
 from trainers.trainer import Resolved
 
 _EVALUATION_BATCH = 512
+_EVALUATION_PIXELS = 128 * 224**2
+"""Of a batch: larger images come in smaller batches, so that memory for evaluation stays below that for training."""
 _STEPS_BETWEEN_CHECKS = 16
 """Reading the loss waits for the device, so a loss that is not finite is noticed only this often."""
 _SETTLING_BATCHES = 50
@@ -284,7 +286,8 @@ class VisionTrainer:
         )
 
     def _evaluation(self, part: Images, *, is_averaged: bool) -> Evaluation:
-        size = min(_EVALUATION_BATCH, self._config.micro_batch or _EVALUATION_BATCH)
+        limit = min(_EVALUATION_BATCH, max(1, _EVALUATION_PIXELS // self._resolved.input_size**2))
+        size = min(limit, self._config.micro_batch or limit)
         with self._average.applied() if is_averaged and self._average else nullcontext():
             return evaluate(
                 self._network,

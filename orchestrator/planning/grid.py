@@ -20,10 +20,10 @@ from search_spaces.optimizers import (
 )
 from search_spaces.paper_settings import paper_setting
 from search_spaces.recipes import Recipe, acting_recipe, recipe_for
-from trainers.backbones import resolve_backbone
 from trainers.config import DataConfig, TrainOn, Validation
-from trainers.dataset_info import is_own, resolve_dataset
+from trainers.data.dataset_info import is_own, resolve_dataset
 from trainers.imports import source_sha256
+from trainers.networks.backbones import resolve_backbone
 
 _NEEDS = {
     "drop_path": "stochastic depth needs a backbone with residual branches",

@@ -6,7 +6,7 @@ from orchestrator.errors import SpecError
 from orchestrator.planning.plan import Plan
 from search_spaces.errors import UserError
 from search_spaces.recipes import DecayExemption
-from trainers.dataset_info import describe_dataset, resolve_dataset
+from trainers.data.dataset_info import describe_dataset, resolve_dataset
 
 
 def check_plan(plan: Plan) -> None:
@@ -24,7 +24,7 @@ def check_plan(plan: Plan) -> None:
 
 def _check_images(plan: Plan) -> None:
     # Deferred, here and below: a plan for `status` or `--help` must not wait for numpy and torch.
-    from trainers.datasets import check_data
+    from trainers.data.datasets import check_data
 
     check_data(plan.data)
     size = resolve_dataset(plan.data.name).image_size
@@ -44,8 +44,8 @@ def _check_classes(plan: Plan) -> None:
         for backbone in plan.backbones.values():
             behaviour_of(backbone)
         return
-    from trainers.backbones import build_backbone, check_accepts
-    from trainers.optimizers import build_optimizer, optimizer_class
+    from trainers.networks.backbones import build_backbone, check_accepts
+    from trainers.optimization.optimizers import build_optimizer, optimizer_class
 
     for optimizer in plan.optimizers.values():
         optimizer_class(optimizer)

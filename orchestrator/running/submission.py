@@ -18,7 +18,7 @@ from ray.job_submission import JobStatus, JobSubmissionClient
 from orchestrator.errors import ClusterError, Exit
 from orchestrator.planning.spec import Spec
 from orchestrator.store.store import Store
-from trainers.dataset_info import is_own
+from trainers.data.dataset_info import is_own
 from trainers.imports import own_modules
 
 PACKAGES = ("orchestrator", "search_spaces", "trainers")

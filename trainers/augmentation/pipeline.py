@@ -11,7 +11,7 @@ from trainers.augmentation.crops import random_flip
 from trainers.augmentation.erasing import random_erasing, random_erasing_normalised
 from trainers.augmentation.mixing import mix
 from trainers.augmentation.rand_augment import rand_augment
-from trainers.images import Batch
+from trainers.data.images import Batch
 from trainers.pixels import Pixels
 
 

@@ -1,1 +1,1 @@
-"""Networks of the paper that no library has, one module each, written from their papers."""
+"""Networks: built from their records, timm in one place, and those of the paper that no library has."""

@@ -6,7 +6,7 @@ import math
 
 from torch import nn
 
-from trainers.timm_models import trunc_normal_
+from trainers.networks.timm_models import trunc_normal_
 
 
 def fan_out_normal(module: nn.Module) -> None:

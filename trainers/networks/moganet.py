@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from trainers.networks.initialisation import fan_out_normal
-from trainers.timm_models import DropPath, LayerScale2d, drop_path_rates
+from trainers.networks.timm_models import DropPath, LayerScale2d, drop_path_rates
 
 DECOMPOSITION_SCALE = 1e-5
 """Where the learned weight of a feature's deviation from its mean starts."""

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812  torch's own name for it
 
 from trainers.networks.initialisation import fan_out_normal
-from trainers.timm_models import DropPath, LayerNorm2d, drop_path_rates, trunc_normal_
+from trainers.networks.timm_models import DropPath, LayerNorm2d, drop_path_rates, trunc_normal_
 
 TEMPERATURE = 1 / 0.24
 """What cosines are multiplied by at first."""

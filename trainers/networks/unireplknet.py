@@ -11,7 +11,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812  torch's own name for it
 
-from trainers.timm_models import DropPath, LayerNorm2d, LayerScale2d, SEModule, drop_path_rates, trunc_normal_
+from trainers.networks.timm_models import (
+    DropPath,
+    LayerNorm2d,
+    LayerScale2d,
+    SEModule,
+    drop_path_rates,
+    trunc_normal_,
+)
 
 BRANCHES: dict[int, tuple[tuple[int, int], ...]] = {
     5: ((3, 1), (3, 2)),

@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 
 from search_spaces.datasets import DatasetInfo
 from search_spaces.errors import UserError
-from trainers.cifar import check_cifar, read_cifar
 from trainers.config import DataConfig, TrainOn, Validation
-from trainers.dataset_info import LAYOUT_NAMES, describe_dataset, is_own, resolve_dataset
-from trainers.image_checks import check_layout
+from trainers.data.cifar import check_cifar, read_cifar
+from trainers.data.dataset_info import LAYOUT_NAMES, describe_dataset, is_own, resolve_dataset
+from trainers.data.image_checks import check_layout
+from trainers.data.own_data import load_own_data
 from trainers.imports import check_source
-from trainers.own_data import load_own_data
 from trainers.readers.layouts import open_layout
 from trainers.readers.part import EncodedSet, check_limit, hash_split
 

@@ -8,7 +8,7 @@ from functools import partial
 import numpy as np
 
 from search_spaces.errors import DataError
-from trainers.pictures import BadImageError, decode
+from trainers.data.pictures import BadImageError, decode
 from trainers.readers.layouts import Layout
 from trainers.readers.part import Part, check_limit, runs_of
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from torch import nn
 
-from trainers.timm_models import timm, torchvision
+from trainers.networks.timm_models import timm, torchvision
 
 
 def alexnet(*, num_classes: int, in_chans: int) -> nn.Module:

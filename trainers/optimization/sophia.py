@@ -23,7 +23,7 @@ class SophiaG(Optimizer):
         h = beta2 h + (1 - beta2) ĥ, in these steps only
         w = (1 - lr weight_decay) w - lr clip(m / max(rho h, eps), -1, 1)
 
-    `rho` is the paper's gamma. It implements `trainers.curvature.CurvatureOptimizer`.
+    `rho` is the paper's gamma. It implements `trainers.optimization.curvature.CurvatureOptimizer`.
 
     A gradient or an estimate that is NaN makes the weight NaN, which stays so.
 
@@ -68,7 +68,7 @@ class SophiaG(Optimizer):
         """Takes up the estimate `terms` * g * g, g being the gradient that a sampled loss left.
 
         Args:
-            terms: How many sampled terms that loss is the mean of (`trainers.curvature.sampled_terms`).
+            terms: How many sampled terms that loss is the mean of (`trainers.optimization.curvature.sampled_terms`).
         """
         for group in self.param_groups:
             group["estimates"] += 1

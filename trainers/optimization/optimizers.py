@@ -15,7 +15,7 @@ from search_spaces.errors import UserError, unknown_name
 from search_spaces.optimizers import WARMUP_SHARE, Grouping, HpValue, OptimizerInfo, check_hyperparameters
 from search_spaces.recipes import DecayExemption
 from trainers.imports import check_source, load_callable
-from trainers.optimizer_groups import described, parameter_groups
+from trainers.optimization.optimizer_groups import described, parameter_groups
 from trainers.trainer import ParameterGroup
 
 _NOTHING = object()

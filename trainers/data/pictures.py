@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from trainers.images import Framing
+from trainers.data.images import Framing
 
 _TRIES = 10
 _ASPECTS = (3 / 4, 4 / 3)

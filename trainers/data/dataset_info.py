@@ -54,7 +54,7 @@ def describe_dataset(config: DataConfig) -> DatasetInfo:
 
 def _own_dataset(name: str) -> DatasetInfo:
     # Deferred, as above.
-    from trainers.own_data import load_own_data
+    from trainers.data.own_data import load_own_data
 
     data = load_own_data(name)
     size = data.train_images.shape[2]

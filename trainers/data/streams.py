@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from search_spaces.errors import DataError
-from trainers.images import Batch, Framing, batch_bounds
-from trainers.pictures import BadImageError, central_view, decode, training_view
+from trainers.data.images import Batch, Framing, batch_bounds
+from trainers.data.pictures import BadImageError, central_view, decode, training_view
 from trainers.readers.part import EncodedSet, Part, check_limit, runs_of
 from trainers.seeds import stream_seed
 
@@ -55,7 +55,7 @@ class _Batch:
 
 
 class StreamedImages:
-    """Implements `trainers.images.Images` for images that are decoded each time they come.
+    """Implements `trainers.data.images.Images` for images that are decoded each time they come.
 
     The order is a function of (seed, epoch): the runs of the layout in random order, and then every image up to
     `WINDOW` places later, so that shards are read from front to back, and images of one run do not come together.

@@ -33,7 +33,7 @@ def resolve_backbone(name: str) -> BackboneInfo:
     if ":" in name:
         return _own_backbone(name)
     # Deferred: importing timm takes seconds.
-    from trainers import timm_models
+    from trainers.networks import timm_models
 
     names = timm_models.model_names()
     if name not in names:
@@ -43,7 +43,7 @@ def resolve_backbone(name: str) -> BackboneInfo:
     return BackboneInfo(
         name=name,
         family="timm",
-        builder="trainers.timm_models:create_model",
+        builder="trainers.networks.timm_models:create_model",
         arguments={"model_name": name},
         takes_image_size=size.is_fixed,
         takes_drop_path=structure.takes_drop_path,
@@ -121,7 +121,7 @@ def build_backbone(
     if outputs != (2, classes):
         raise UserError(f"backbone {info.name} must give (2, {classes}) logits for 2 images; got shape {outputs}")
     # Deferred, as everything that imports torch.
-    from trainers.strided_convolutions import spare_strided_pointwise
+    from trainers.networks.strided_convolutions import spare_strided_pointwise
 
     spare_strided_pointwise(network)
     return network  # type: ignore[no-any-return]  # _try_forward refuses what is not a module

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from search_spaces.datasets import DatasetInfo
 from search_spaces.errors import DataError
-from trainers.cifar_parquet import check_images, find_shards, read_images, read_labels
-from trainers.cifar_pickle import read_batch
+from trainers.data.cifar_parquet import check_images, find_shards, read_images, read_labels
+from trainers.data.cifar_pickle import read_batch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
