@@ -31,7 +31,7 @@ from trainers.config import TrialConfig, config_digest
 from trainers.imports import OWN_CODE_ERRORS, check_source, load_callable
 from trainers.measurement import Measurement
 from trainers.memory import resident_memory
-from trainers.optimization.schedule import learning_rate
+from trainers.optimization.schedule import hp_number, rate_of
 from trainers.seeds import stream_seed
 from trainers.trainer import Resolved
 
@@ -131,7 +131,7 @@ class SyntheticTrainer:
         self._config = config
         self._behaviour = behaviour_of(config.backbone)
         self._truth = planted_truth(config.backbone.name, config.optimizer)
-        self._lr = _number(config, "lr")
+        self._lr = hp_number(config, "lr")
         self._decay_distance = _decay_distance(config)
         self._epoch = 0
         info = get_dataset("synthetic")
@@ -174,8 +174,7 @@ class SyntheticTrainer:
             self._behaviour.before_epoch(self._epoch + 1)
         if self._behaviour.epoch_seconds > 0:
             time.sleep(self._behaviour.epoch_seconds)
-        config = self._config
-        lr = learning_rate(self._lr, self._epoch, steps_per_epoch=1, epochs=config.epochs, recipe=config.recipe)
+        lr = rate_of(self._config, self._epoch, steps_per_epoch=1)
         self._epoch += 1
         accuracy = self._accuracy("validation")
         loss = math.nan if accuracy is None else -math.log(accuracy)
@@ -265,16 +264,9 @@ def behaviour_of(backbone: BackboneInfo) -> Behaviour:
     return behaviour
 
 
-def _number(config: TrialConfig, name: str) -> float:
-    value = config.hp[name]
-    if isinstance(value, bool) or not isinstance(value, float | int) or value < 0:
-        raise UserError(f"{name} of {config.optimizer.name} must be a number of at least 0; got {value!r}")
-    return float(value)
-
-
 def _decay_distance(config: TrialConfig) -> float:
     dimension = {d.name: d for d in config.optimizer.space.dimensions}.get("weight_decay")
     if dimension is None or "weight_decay" not in config.hp:
         return 0.0
-    decay = _number(config, "weight_decay")
+    decay = hp_number(config, "weight_decay")
     return math.log10(decay / math.sqrt(dimension.low * dimension.high)) if decay else 0.0

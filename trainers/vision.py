@@ -17,8 +17,6 @@ from dataclasses import dataclass, replace
 import torch
 
 from search_spaces.backbones import acting_drop_path
-from search_spaces.errors import UserError
-from search_spaces.optimizers import WARMUP_SHARE
 from trainers.config import TrialConfig, config_digest
 from trainers.data.datasets import ImageSet, load_trial_data
 from trainers.data.images import Framing, Images, ResidentImages, framing_of
@@ -30,7 +28,7 @@ from trainers.networks.backbones import build_backbone
 from trainers.networks.layout import to_device
 from trainers.optimization.averaging import WeightAverage
 from trainers.optimization.optimizers import AveragingOptimizer, build_optimizer
-from trainers.optimization.schedule import constant_rate, learning_rate
+from trainers.optimization.schedule import rate_of
 from trainers.pixels import Pixels
 from trainers.precision import arithmetic
 from trainers.process import reset_process_state, seed_process
@@ -94,8 +92,6 @@ class VisionTrainer:
         exemption = config.recipe.decay_exemption.acting_for(config.optimizer.name)
         built = build_optimizer(config.optimizer, config.hp, self._network, exemption)
         self._optimizer = built.optimizer
-        self._peak_lr = _number(config, "lr")
-        self._own_warmup = _number(config, WARMUP_SHARE) if config.optimizer.has_own_schedule else None
         self._average = _average(config, self._network, self._steps_per_epoch)
         self._step = TrainingStep(
             self._network,
@@ -155,7 +151,7 @@ class VisionTrainer:
         self._train_steps(between_steps or (lambda: None), started)
         self._show_own_average()
         progress, self._progress = self._progress, self._fresh_progress()
-        lr = self._rate(self._epoch * self._steps_per_epoch + progress.step - 1)
+        last = self._epoch * self._steps_per_epoch + progress.step - 1
         self._epoch += 1
         loss = progress.losses.item() / progress.images
         raw = self._evaluation(self._validation, is_averaged=False) if math.isfinite(loss) else None
@@ -170,7 +166,7 @@ class VisionTrainer:
             val_loss=scored.loss,
             val_top1=scored.top1,
             val_top5=scored.top5,
-            lr=lr,
+            lr=rate_of(self._config, last, steps_per_epoch=self._steps_per_epoch),
             grad_norm=progress.grad_norms.item() / progress.step,
             seconds=before + time.perf_counter() - started,
             val_loss_raw=unaveraged.loss if unaveraged else None,
@@ -229,19 +225,6 @@ class VisionTrainer:
     def _fresh_progress(self) -> _Progress:
         return _Progress(losses=torch.zeros((), device=self._device), grad_norms=torch.zeros((), device=self._device))
 
-    def _rate(self, step: int) -> float:
-        """The learning rate of step `step` of the run."""
-        if self._own_warmup is not None:
-            total = self._steps_per_epoch * self._config.epochs
-            return constant_rate(self._peak_lr, step, total_steps=total, warmup_share=self._own_warmup)
-        return learning_rate(
-            self._peak_lr,
-            step,
-            steps_per_epoch=self._steps_per_epoch,
-            epochs=self._config.epochs,
-            recipe=self._config.recipe,
-        )
-
     def _train_steps(self, between_steps: Callable[[], None], started: float) -> None:
         """Trains the steps that the epoch lacks, or until the loss is not finite."""
         config, epoch, progress = self._config, self._epoch, self._progress
@@ -257,7 +240,8 @@ class VisionTrainer:
             step = epoch * self._steps_per_epoch + place
             seed_process(config.seed, "step", epoch, place)
             generator = torch.Generator().manual_seed(stream_seed(config.seed, "augmentation", epoch, place))
-            result = self._step.take(batch, step=step, lr=self._rate(step), generator=generator)
+            lr = rate_of(config, step, steps_per_epoch=self._steps_per_epoch)
+            result = self._step.take(batch, step=step, lr=lr, generator=generator)
             progress.losses += result.loss * len(batch.labels)
             progress.grad_norms += result.grad_norm
             progress.images += len(batch.labels)
@@ -302,13 +286,6 @@ def _average(config: TrialConfig, network: torch.nn.Module, steps_per_epoch: int
     if config.recipe.ema_decay is None:
         return None
     return WeightAverage(network, config.recipe, config.epochs * steps_per_epoch)
-
-
-def _number(config: TrialConfig, name: str) -> float:
-    value = config.hp[name]
-    if isinstance(value, bool) or not isinstance(value, float | int):
-        raise UserError(f"{name} of {config.optimizer.name} must be a number; got {value!r}")
-    return float(value)
 
 
 def _images(part: ImageSet | EncodedSet, framing: Framing, config: TrialConfig, device: torch.device) -> Images:

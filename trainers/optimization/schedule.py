@@ -4,7 +4,36 @@ from __future__ import annotations
 
 import math
 
+from search_spaces.errors import UserError
+from search_spaces.optimizers import WARMUP_SHARE
 from search_spaces.recipes import LrStep, Recipe
+from trainers.config import TrialConfig
+
+
+def rate_of(config: TrialConfig, step: int, *, steps_per_epoch: int) -> float:
+    """The rate of step `step` (from 0) of a trial: by its recipe, or constant where its optimizer wants no schedule.
+
+    Raises:
+        UserError: The peak rate or the share of the optimizer's own warm-up is not a number.
+        ValueError: The step is not one of the trial.
+    """
+    peak = hp_number(config, "lr")
+    if config.optimizer.has_own_schedule:
+        total = steps_per_epoch * config.epochs
+        return constant_rate(peak, step, total_steps=total, warmup_share=hp_number(config, WARMUP_SHARE))
+    return learning_rate(peak, step, steps_per_epoch=steps_per_epoch, epochs=config.epochs, recipe=config.recipe)
+
+
+def hp_number(config: TrialConfig, name: str) -> float:
+    """A hyper-parameter of a trial that must be a number of at least 0.
+
+    Raises:
+        UserError: It is not.
+    """
+    value = config.hp[name]
+    if isinstance(value, bool) or not isinstance(value, float | int) or value < 0:
+        raise UserError(f"{name} of {config.optimizer.name} must be a number of at least 0; got {value!r}")
+    return float(value)
 
 
 def learning_rate(peak: float, step: int, *, steps_per_epoch: int, epochs: int, recipe: Recipe) -> float:
