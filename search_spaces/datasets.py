@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from search_spaces.errors import unknown_name
-from search_spaces.recipe_families import Form
+from search_spaces.recipe_info import Form
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from search_spaces.augmentation_names import OperationSet
-from search_spaces.recipe_families import FAMILIES, Form, cifar
-from search_spaces.recipe_info import DecayExemption, LrStep, Recipe
+from search_spaces.recipe_families import FAMILIES, cifar
+from search_spaces.recipe_info import DecayExemption, Form, LrStep, Recipe
 
 PAPER_FAMILY: Mapping[str, str] = {
     "alexnet": "pytorch",

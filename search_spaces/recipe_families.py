@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from enum import StrEnum
 
 from search_spaces.augmentation_names import ErasingForm, OperationSet
-from search_spaces.recipe_info import Loss, LrStep, Recipe
+from search_spaces.recipe_info import Form, Loss, LrStep, Recipe
 
 CIFAR_STEPS = 200 * 500
 """Optimizer steps of a CIFAR run of the paper: 200 epochs of 50,000 images in batches of 100."""
@@ -21,14 +20,6 @@ SMALL_CROP = 4
 """Pixels of reflect padding where images keep their size."""
 RESIZED_SCALE = (0.8, 1.0)
 """Scale of the random resized crop where CIFAR images are enlarged to 224 px."""
-
-
-class Form(StrEnum):
-    """Which form of a family a data set takes."""
-
-    CIFAR = "cifar"
-    """Small images; written here as trained at their own size, with a padded crop."""
-    IMAGENET = "imagenet"
 
 
 _SOURCE = "paper Table A3, {} on {}, its holes filled from the official configs"

@@ -42,6 +42,14 @@ class LrStep(StrEnum):
     EPOCH = "epoch"
 
 
+class Form(StrEnum):
+    """Which form of a family a data set takes."""
+
+    CIFAR = "cifar"
+    """Small images; trained at their own size, with a padded crop."""
+    IMAGENET = "imagenet"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
     """How a network is trained, whatever the optimizer.

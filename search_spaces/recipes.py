@@ -16,8 +16,9 @@ from search_spaces.paper_recipes import (
     RELEASED_CIFAR,
     RELEASED_IMAGENET,
 )
-from search_spaces.recipe_families import FAMILIES, Form, enlarged
+from search_spaces.recipe_families import FAMILIES, enlarged
 from search_spaces.recipe_info import DecayExemption as DecayExemption
+from search_spaces.recipe_info import Form
 from search_spaces.recipe_info import Loss as Loss
 from search_spaces.recipe_info import LrStep as LrStep
 from search_spaces.recipe_info import Recipe as Recipe

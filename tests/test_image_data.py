@@ -24,7 +24,7 @@ from orchestrator.planning.spec_changes import check_change
 from orchestrator.store.reader import read_rows
 from orchestrator.store.schema import CurveRow, TrialRow
 from search_spaces.errors import DataError, UserError
-from search_spaces.recipe_families import Form
+from search_spaces.recipe_info import Form
 from tests.image_files import Sample, add_member, samples, write_folder, write_layout
 from tests.own_images import stripes
 from tests.sweeps_in_process import run_here

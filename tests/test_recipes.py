@@ -20,7 +20,7 @@ from search_spaces.errors import UserError
 from search_spaces.optimizers import get_optimizer
 from search_spaces.paper_names import PAPER20
 from search_spaces.paper_recipes import PAPER_FAMILY, RELEASED_AUGMENTED, RELEASED_CIFAR, RELEASED_IMAGENET
-from search_spaces.recipe_families import Form
+from search_spaces.recipe_info import Form
 from search_spaces.recipes import DecayExemption, Loss, LrStep, Recipe, acting_recipe, list_recipes, recipe_for
 from tests.planned_sweeps import small_plan
 

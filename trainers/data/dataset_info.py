@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from search_spaces.datasets import DatasetInfo, get_dataset
 from search_spaces.errors import UserError
-from search_spaces.recipe_families import Form
+from search_spaces.recipe_info import Form
 from trainers.config import DataConfig
 
 LAYOUT_NAMES = ("imagefolder", "imagenet")
