@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
@@ -13,7 +13,8 @@ from search_spaces.backbones import BackboneInfo, Initialisation, accepted_sizes
 from search_spaces.datasets import list_datasets
 from search_spaces.errors import unknown_name
 from search_spaces.optimizers import list_optimizers
-from search_spaces.recipes import list_recipes
+from search_spaces.recipe_info import Form
+from search_spaces.recipes import family_settings, list_recipes
 
 
 def catalogue(
@@ -34,7 +35,15 @@ def catalogue(
                 for info in list_optimizers()
             ]
         case "recipes":
-            return [{"name": recipe.name, "source": recipe.source} for recipe in list_recipes()]
+            return [
+                {
+                    "name": recipe.name,
+                    "backbones": recipe.backbones,
+                    **{form: _settings(family_settings(recipe.name).get(form, {})) for form in Form},
+                    "source": recipe.source,
+                }
+                for recipe in list_recipes()
+            ]
         case "datasets":
             return [
                 {
@@ -111,6 +120,10 @@ def sweep_file(given: Path) -> Path:
     if given.name not in known:
         raise SpecError(f"{unknown_name('sweep', given.name, known)}; or give the path of a TOML file")
     return known[given.name]
+
+
+def _settings(fields: Mapping[str, object]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in fields.items())
 
 
 def _sweep_files() -> list[Path]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from search_spaces.backbones import BackboneInfo, acting_drop_path
@@ -64,6 +64,16 @@ RECIPES: tuple[NamedRecipe, ...] = (
     ),
     NamedRecipe(name="digits", backbones="any", source=_DIGITS.source),
 )
+
+
+def family_settings(name: str) -> dict[Form, dict[str, Any]]:
+    """What a family of recipes sets, by form: the fields that are not off; empty for a name that is no family."""
+    shown = [field for field in fields(Recipe) if field.name not in ("name", "source")]
+    return {
+        form: {field.name: value for field in shown if (value := getattr(recipe, field.name)) != field.default}
+        for (family, form), recipe in FAMILIES.items()
+        if family == name
+    }
 
 
 def list_recipes() -> tuple[NamedRecipe, ...]:

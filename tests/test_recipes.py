@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.catalogue import catalogue
 from orchestrator.errors import SpecError
 from orchestrator.planning.plan import Plan
 from orchestrator.planning.preflight import check_plan
@@ -279,3 +280,11 @@ def test_what_the_pair_keeps_from_acting_is_off_in_what_is_recorded() -> None:
     assert kept == recipe.acting()
     released = recipe_for("released", backbone="resnet50", dataset=CIFAR, image_size=32)
     assert acting_recipe(released, plain, get_optimizer("sgd")).decay_exemption is DecayExemption.NONE
+
+
+def test_the_catalogue_shows_what_a_family_sets_in_each_form() -> None:
+    (entry,) = [entry for entry in catalogue("recipes") if entry["name"] == "deit"]
+    assert "drop_path 0.1" in entry["cifar"]
+    assert "rand_augment cifar14" in entry["cifar"]
+    assert "test_crop_ratio 0.875" in entry["imagenet"]
+    assert "mlp_dropout" not in entry["cifar"]
