@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from search_spaces.backbones import BackboneInfo
 from search_spaces.datasets import get_dataset
 from search_spaces.errors import UserError
-from search_spaces.optimizers import OptimizerInfo
+from search_spaces.optimizers import HpValue, OptimizerInfo
+from search_spaces.paper_settings import paper_setting
 from search_spaces.recipes import Recipe, recipe_for
 from trainers.config import Precision
 from trainers.data.images import ResidentImages, framing_of
@@ -66,7 +67,8 @@ class StepChecker:
         Args:
             info: The backbone, in its form for the image size.
             image_size: Side of the images that it sees, in pixels.
-            optimizers: Each at its default setting.
+            optimizers: Each at the paper's setting for the pair, else at its default: at some defaults a single step
+                without a warm-up ends in NaN (RMSprop on MogaNet), which is a result and no fault.
         """
         reset_process_state(0, self._threads)
         recipe = recipe_for("paper", backbone=info.name, dataset=self._dataset, image_size=image_size)
@@ -90,7 +92,7 @@ class StepChecker:
             network.load_state_dict(fresh)
             started, error = time.perf_counter(), None
             try:
-                self._train(network, images, optimizer, recipe)
+                self._train(network, images, optimizer, setting_of(info, optimizer), recipe)
             except (RuntimeError, ValueError, TypeError, UserError) as caught:
                 error = f"{type(caught).__name__}: {caught}"
             yield StepCheck(
@@ -111,15 +113,20 @@ class StepChecker:
         )
         return to_device(network, self._device)
 
-    def _train(self, network: nn.Module, images: ResidentImages, optimizer: OptimizerInfo, recipe: Recipe) -> None:
+    def _train(
+        self,
+        network: nn.Module,
+        images: ResidentImages,
+        optimizer: OptimizerInfo,
+        hp: Mapping[str, HpValue],
+        recipe: Recipe,
+    ) -> None:
         """Takes a step, or two where the first moves nothing, and evaluates after it.
 
         Raises:
             ValueError: A loss is not finite, or no weight has changed.
         """
-        built = build_optimizer(
-            optimizer, optimizer.defaults, network, recipe.decay_exemption.acting_for(optimizer.name)
-        )
+        built = build_optimizer(optimizer, hp, network, recipe.decay_exemption.acting_for(optimizer.name))
         classes, dtype = self._dataset.classes, self._dtype
         step = TrainingStep(
             network,
@@ -136,7 +143,7 @@ class StepChecker:
         network.train()
         (batch,) = images.training_batches(seed=0, epoch=0, batch_size=self._batch_size)
         generator = torch.Generator().manual_seed(stream_seed(0, "augmentation"))
-        lr = float(optimizer.defaults["lr"] or 0)
+        lr = float(hp["lr"] or 0)
         loss = step.take(batch, step=0, lr=lr, generator=generator).loss.item()
         if _is_unchanged(network, before):  # SOAP's first step only starts its averages
             loss = step.take(batch, step=1, lr=lr, generator=generator).loss.item()
@@ -154,6 +161,15 @@ class StepChecker:
         images = torch.randint(256, shape, dtype=torch.uint8, generator=generator)
         labels = torch.randint(self._dataset.classes, (self._batch_size,), generator=generator)
         return images.to(self._device), labels.to(self._device)
+
+
+def setting_of(backbone: BackboneInfo, optimizer: OptimizerInfo) -> dict[str, HpValue]:
+    """Every hyper-parameter of a pair: the paper's rate and decay where it has them, else the optimizer's defaults."""
+    try:
+        setting = paper_setting(backbone.name, optimizer.name)
+    except UserError:
+        return optimizer.defaults
+    return {**optimizer.defaults, "lr": setting.lr, "weight_decay": setting.weight_decay}
 
 
 def _is_unchanged(network: nn.Module, before: list[Tensor]) -> bool:
