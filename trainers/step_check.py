@@ -164,7 +164,7 @@ class StepChecker:
 
 
 def setting_of(backbone: BackboneInfo, optimizer: OptimizerInfo) -> dict[str, HpValue]:
-    """Every hyper-parameter of a pair: the paper's rate and decay where it has them, else the optimizer's defaults."""
+    """Every hyper-parameter of a pair: the paper's rate and decay where it has them, else the defaults."""
     try:
         setting = paper_setting(backbone.name, optimizer.name)
     except UserError:
