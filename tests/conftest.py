@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.object_store import FaultyStore, object_store_running
+
+# Two processes of tests share two cores: threads of theirs that wait for work by spinning take it from each other.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 class FileLines:
