@@ -7,9 +7,10 @@ import socket
 import tempfile
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import psutil
@@ -172,8 +173,8 @@ def check_store_is_shared(store: SweepStore) -> None:
     try:
         for node in nodes:
             strategy = NodeAffinitySchedulingStrategy(node_id=node["NodeID"], soft=False)
-            sees_it = _exists.options(scheduling_strategy=strategy, num_cpus=0).remote(store.files.root, probe)
-            if not _answer(sees_it, node["NodeManagerHostname"]):
+            question = _exists.options(scheduling_strategy=strategy, num_cpus=0)
+            if not _answer(partial(question.remote, store.files.root, probe), node["NodeManagerHostname"]):
                 raise ClusterError(
                     f"node {node['NodeManagerHostname']} cannot see the store {store.files.root}; "
                     "use a path that every node shares"
@@ -182,9 +183,13 @@ def check_store_is_shared(store: SweepStore) -> None:
         store.files.delete(probe)
 
 
-def _answer(question: Any, host: str) -> bool:
+def _answer(ask: Callable[[], Any], host: str) -> bool:
     try:
-        return bool(ray.get(question, timeout=NODE_SECONDS))
+        try:
+            return bool(ray.get(ask(), timeout=NODE_SECONDS))
+        except ray.exceptions.RuntimeEnvSetupError:
+            # The agent that sets it up may itself still be starting on a busy node.
+            return bool(ray.get(ask(), timeout=NODE_SECONDS))
     except ray.exceptions.RayError as error:
         raise ClusterError(f"node {host} does not answer: {_first_line(error)}") from None
 
