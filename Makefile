@@ -1,4 +1,4 @@
-.PHONY: help quickstart test chaos bench check clean
+.PHONY: help quickstart test chaos bench grid check clean
 PYTHON ?= python3
 VENV := .venv
 BOCB := $(VENV)/bin/bocb
@@ -9,6 +9,7 @@ help:
 	@echo "make test        the whole test suite"
 	@echo "make chaos       a sweep of 64 trials under 30 faults (some 10 minutes)"
 	@echo "make bench       the store at 4 million measurements, and beside Ray Tune's own files (some minutes)"
+	@echo "make grid        one training step of every pair of the paper (a quarter of an hour)"
 	@echo "make check       format, lint and types"
 	@echo "make clean       remove the virtual environment and the caches"
 
@@ -31,6 +32,10 @@ chaos: $(VENV)/.installed
 
 bench: $(VENV)/.installed
 	$(VENV)/bin/python -m tests.benchmarks.store --output tests/benchmarks/results/store.md
+
+grid: $(VENV)/.installed
+	$(BOCB) doctor --grid --json > $(VENV)/grid.json
+	$(VENV)/bin/python -m tests.benchmarks.grid < $(VENV)/grid.json > tests/benchmarks/results/grid.md
 
 check: $(VENV)/.installed
 	$(VENV)/bin/ruff format --check .

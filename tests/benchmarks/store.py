@@ -8,14 +8,12 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
-from importlib.metadata import version
 from pathlib import Path
 
 from orchestrator.store.compaction import compact
@@ -24,6 +22,7 @@ from orchestrator.store.query import run_query
 from orchestrator.store.schema import CurveRow
 from orchestrator.store.store import Store, open_store
 from tests.benchmarks.driver import driver_table
+from tests.benchmarks.machine import machine
 from tests.benchmarks.made_up_trials import CELLS, SWEEP
 from tests.benchmarks.streaming import Section, count_files, stream
 
@@ -166,17 +165,6 @@ def number(value: float | None) -> str:
     return "" if value is None else f"{value:.4g}"
 
 
-def machine() -> str:
-    """What it ran on; no names."""
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    packages = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
-    load = os.getloadavg()[0]
-    return (
-        f"{os.cpu_count()} CPU cores, {memory:.0f} GiB memory, {platform.system()} {platform.machine()}, "
-        f"Python {platform.python_version()}, {packages}; load when it began {load:.1f}."
-    )
-
-
 def main() -> None:
     """Runs everything and prints the page."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -185,7 +173,12 @@ def main() -> None:
     parser.add_argument("--tune-trials", type=int, default=400)
     parser.add_argument("--output", type=Path)
     options = parser.parse_args()
-    head = ["# Store benchmark", "", "Made by `make bench`. " + machine(), ""]
+    head = [
+        "# Store benchmark",
+        "",
+        f"Made by `make bench`. {machine(PACKAGES)}; load when it began {os.getloadavg()[0]:.1f}.",
+        "",
+    ]
     with tempfile.TemporaryDirectory(prefix="bocb-bench-") as folder:
         page = head + large_sweep(Path(folder, "large"), options.trials, options.epochs)
         page += beside_tune(Path(folder), options.tune_trials, options.epochs)
