@@ -8,11 +8,11 @@ from datetime import timedelta
 
 import pytest
 
-from orchestrator.analysis import wording
-from orchestrator.analysis.curves import Curve, curve_set, response_set, trials_to_draw
-from orchestrator.analysis.intervals import mean_interval
-from orchestrator.analysis.load import load_page_data
-from orchestrator.analysis.summary import CellKey, Counts, Source, headline_of, summarise
+from orchestrator.analysis.answers.curves import Curve, curve_set, response_set, trials_to_draw
+from orchestrator.analysis.answers.load import load_page_data
+from orchestrator.analysis.answers.summary import CellKey, Counts, Source, headline_of, summarise
+from orchestrator.analysis.page import wording
+from orchestrator.analysis.statistics.intervals import mean_interval
 from orchestrator.errors import UsageError
 from orchestrator.store.schema import AttemptRow, TrialRow
 from tests import sweep_rows
@@ -224,7 +224,7 @@ def test_an_unknown_sweep_is_a_users_mistake() -> None:
 def test_analysis_needs_neither_ray_nor_torch_nor_pandas() -> None:
     code = (
         "import sys; sys.modules.update(ray=None, torch=None, pandas=None); "
-        "import orchestrator.analysis.report, orchestrator.analysis.load; "
-        "orchestrator.analysis.report.page"
+        "import orchestrator.analysis.page.report, orchestrator.analysis.answers.load; "
+        "orchestrator.analysis.page.report.page"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

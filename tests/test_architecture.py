@@ -32,7 +32,8 @@ def is_below(path: Path, *folders: str) -> bool:
 
 LAYERS = (
     *(("search_spaces",), ("trainers",), ("orchestrator/store",)),
-    ("orchestrator/planning", "orchestrator/worker", "orchestrator/analysis"),
+    ("orchestrator/planning", "orchestrator/worker", "orchestrator/analysis/statistics"),
+    *(("orchestrator/analysis/answers",), ("orchestrator/analysis/page",)),
     *(("orchestrator/running",), ("orchestrator/upkeep",), ("orchestrator/commands",)),
 )
 """Lowest first: a folder imports from those below it, never from one beside or above it."""

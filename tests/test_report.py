@@ -17,10 +17,10 @@ from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 
-from orchestrator.analysis.curves import Curve
-from orchestrator.analysis.load import load_page_data
-from orchestrator.analysis.page import json_block
-from orchestrator.analysis.report import render, write_report
+from orchestrator.analysis.answers.curves import Curve
+from orchestrator.analysis.answers.load import load_page_data
+from orchestrator.analysis.page.document import json_block
+from orchestrator.analysis.page.report import render, write_report
 from orchestrator.errors import UsageError
 from tests import sweep_rows
 from tests.sweep_rows import trial

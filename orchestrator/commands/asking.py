@@ -118,8 +118,8 @@ def report(
     store: StoreOption = None,
 ) -> None:
     """Write the page of a sweep: one self-contained HTML file."""
-    from orchestrator.analysis.load import load_page_data
-    from orchestrator.analysis.report import write_report
+    from orchestrator.analysis.answers.load import load_page_data
+    from orchestrator.analysis.page.report import write_report
     from orchestrator.store.query import read
 
     opened = existing_store(store)

@@ -10,8 +10,8 @@ from typing import Any
 
 import duckdb
 
-from orchestrator.analysis.curves import Curve, trials_to_draw
-from orchestrator.analysis.summary import CellKey, counted
+from orchestrator.analysis.answers.curves import Curve, trials_to_draw
+from orchestrator.analysis.answers.summary import CellKey, counted
 from orchestrator.errors import StoreError, UsageError
 from orchestrator.store.schema import TrialRow
 from search_spaces.errors import unknown_name

@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from orchestrator.analysis.summary import CellKey, results
+from orchestrator.analysis.answers.summary import CellKey, results
 from orchestrator.store.schema import TrialRow
 
 CURVE_POINTS = 48_000

@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from orchestrator.analysis import heatmaps, plots, tables, wording
-from orchestrator.analysis.curves import CurveSet, curve_set, response_set, trials_to_draw
-from orchestrator.analysis.facts import facts_of, warnings_of
-from orchestrator.analysis.load import MAX_FAILURES, PageData
-from orchestrator.analysis.page import page
-from orchestrator.analysis.summary import CellKey, Source, SweepSummary, counted, summarise
-from orchestrator.analysis.theme import OPTIMIZER_COLOURS, STATE_COLOURS
+from orchestrator.analysis.answers.curves import CurveSet, curve_set, response_set, trials_to_draw
+from orchestrator.analysis.answers.load import MAX_FAILURES, PageData
+from orchestrator.analysis.answers.summary import CellKey, Source, SweepSummary, counted, summarise
+from orchestrator.analysis.page import heatmaps, plots, tables, wording
+from orchestrator.analysis.page.document import page
+from orchestrator.analysis.page.facts import facts_of, warnings_of
+from orchestrator.analysis.page.theme import OPTIMIZER_COLOURS, STATE_COLOURS
 from orchestrator.errors import UsageError
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from datetime import datetime
 
-from orchestrator.analysis.intervals import Estimate
-from orchestrator.analysis.summary import CellSummary, Counts, Headline, RowSummary, Source
+from orchestrator.analysis.answers.summary import CellSummary, Counts, Headline, RowSummary, Source
+from orchestrator.analysis.statistics.intervals import Estimate
 
 MINUS = "\N{MINUS SIGN}"
 NOTHING = "\N{EN DASH}"

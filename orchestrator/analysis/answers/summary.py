@@ -10,7 +10,7 @@ from datetime import datetime
 from enum import StrEnum
 from itertools import product
 
-from orchestrator.analysis.intervals import Estimate, mean_interval
+from orchestrator.analysis.statistics.intervals import Estimate, mean_interval
 from orchestrator.store.schema import TrialRow
 
 ROLES = ("default", "design", "tune", "confirm")

@@ -14,7 +14,7 @@ from typing import Any
 import altair as alt
 import vl_convert
 
-from orchestrator.analysis.theme import CONFIG
+from orchestrator.analysis.page.theme import CONFIG
 
 _STYLE = """
 :root { color-scheme: light dark; --ink: #1c2330; --soft: #5b6472; --paper: #ffffff; --panel: #f6f7f9;

@@ -8,9 +8,9 @@ from typing import Any
 
 import altair as alt
 
-from orchestrator.analysis import wording
-from orchestrator.analysis.summary import CellSummary, Source, SweepSummary
-from orchestrator.analysis.theme import (
+from orchestrator.analysis.answers.summary import CellSummary, Source, SweepSummary
+from orchestrator.analysis.page import wording
+from orchestrator.analysis.page.theme import (
     DARK_INK,
     GAP_COLOURS,
     LIGHT_INK,

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 
-from orchestrator.analysis import wording
-from orchestrator.analysis.curves import CurveSet, ResponseSet
-from orchestrator.analysis.load import Failure
-from orchestrator.analysis.summary import CellKey, SweepSummary
+from orchestrator.analysis.answers.curves import CurveSet, ResponseSet
+from orchestrator.analysis.answers.load import Failure
+from orchestrator.analysis.answers.summary import CellKey, SweepSummary
+from orchestrator.analysis.page import wording
 
 
 def table(caption: str, text: Sequence[str], numbers: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from orchestrator.analysis import wording
-from orchestrator.analysis.load import PageData, SpecFacts
-from orchestrator.analysis.summary import SweepSummary, counted
+from orchestrator.analysis.answers.load import PageData, SpecFacts
+from orchestrator.analysis.answers.summary import SweepSummary, counted
+from orchestrator.analysis.page import wording
 from orchestrator.store.schema import TrialRow
 
 SHOWN_PACKAGES = ("python", "torch", "timm", "ray", "optuna", "numpy")

@@ -8,10 +8,10 @@ from typing import Any, Literal
 
 import altair as alt
 
-from orchestrator.analysis import wording
-from orchestrator.analysis.curves import CurveSet, ResponseSet
-from orchestrator.analysis.summary import STATES, CellKey, SweepSummary
-from orchestrator.analysis.theme import (
+from orchestrator.analysis.answers.curves import CurveSet, ResponseSet
+from orchestrator.analysis.answers.summary import STATES, CellKey, SweepSummary
+from orchestrator.analysis.page import wording
+from orchestrator.analysis.page.theme import (
     OPTIMIZER_COLOURS,
     OPTIMIZER_DASHES,
     PAGE_WIDTH,
