@@ -121,8 +121,14 @@ def interaction_contrast(
         estimate=estimate,
         p=_p_value(as_extreme, total, exact=exact),
         is_exact=exact,
-        mann_whitney_p=float(mannwhitneyu(first, second, alternative="two-sided").pvalue),
+        mann_whitney_p=_mann_whitney_p(first, second),
     )
+
+
+def _mann_whitney_p(first: NDArray[np.float64], second: NDArray[np.float64]) -> float:
+    if np.ptp(np.concatenate([first, second])) == 0:
+        return 1.0  # scipy divides by a spread of 0
+    return float(mannwhitneyu(first, second, alternative="two-sided").pvalue)
 
 
 def block_share(
