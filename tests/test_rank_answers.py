@@ -127,6 +127,22 @@ def test_an_optimizer_that_hardly_ran_does_not_take_the_backbones_with_it() -> N
     assert list(ranks.mean_rank) == ["sgd", "adam"]
 
 
+def test_means_of_equal_counts_tie_though_they_differ_in_their_last_bits() -> None:
+    counts = np.array(
+        [[[7012, 7013, 7014], [7013, 7013, 7013], [7014, 7014, 7011]], [[1, 2, 3], [5, 5, 5], [7, 7, 7]]]
+    )
+    scores = 100 * (counts / 10_000)
+    assert len(set(scores[0, :2].mean(axis=1))) == 2
+    table = table_of(scores, ["a", "b"], ["sgd", "adam", "lion"])
+    ranks, regret = rank_answer(table), regret_answer(table, rng=rng())
+    assert ranks is not None
+    assert regret is not None
+    assert ranks.mean_rank == {"sgd": 2.5, "adam": 2.0, "lion": 1.5}
+    assert regret.win_share == pytest.approx({"sgd": 1 / 6, "adam": 1 / 6, "lion": 4 / 6})
+    pair = next(pair for pair in ranks.pairs if (pair.first, pair.second) == ("sgd", "adam"))
+    assert (pair.n, pair.mean_difference, pair.p) == (2, pytest.approx(-0.015), 1.0)
+
+
 @pytest.mark.parametrize("shape", [(0, 0, 1), (1, 1, 1), (1, 3, 2), (3, 1, 2), (2, 2, 1)])
 @pytest.mark.parametrize("value", [70.0, np.nan])
 def test_small_flat_and_empty_tables_have_answers_or_none(shape: tuple[int, int, int], value: float) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from orchestrator.analysis.answers.complete_table import CompleteTable, LeftOut, complete_part
+from orchestrator.analysis.answers.complete_table import TIE_DECIMALS, CompleteTable, LeftOut, complete_part
 from orchestrator.analysis.answers.groups import (
     ADAPTIVE_CATEGORY,
     CLASSICAL,
@@ -90,7 +90,11 @@ def contrast_answer(table: ScoreTable, *, rng: np.random.Generator) -> ContrastA
     backbones = tuple(dict.fromkeys(row.backbone for row in complete.rows))
     means = np.stack([_of_backbone(complete, name) for name in backbones])
     row_groups, column_groups = eras(families(backbones)), categories(complete.optimizers)
-    scales = {"points": means, "winsorised": winsorised_rows(means), "ranks": -rank_rows(means)}
+    scales = {
+        "points": means,
+        "winsorised": winsorised_rows(means),
+        "ranks": -rank_rows(np.round(means, TIE_DECIMALS)),
+    }
     residuals, discoveries = _residuals(complete)
     return ContrastAnswer(
         response=table.response,

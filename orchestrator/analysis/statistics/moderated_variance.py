@@ -12,7 +12,7 @@ from scipy.stats import f
 
 _SMALLEST = 1e-5
 """A variance of 0 is taken as this share of the median one: accuracies are counts, and counts may agree by chance."""
-OUTLIER_LEVEL = 0.01
+OUTLIER_LEVEL = 5e-4
 """Upper tail of the distribution of variances in which a cell borrows nothing."""
 _MOST_PRIOR = 1e6
 """Prior degrees of freedom beyond which all cells have one variance."""
@@ -39,7 +39,7 @@ def moderated_variances(scores: NDArray[np.float64]) -> CellVariances | None:
     Cell variances are taken as draws of a scaled inverse chi-squared distribution whose scale and degrees of freedom
     come from the mean and variance of their logarithms. A cell of three replicates so borrows from the others as
     much as the others' likeness allows. A few unstable cells are no draw of that distribution (Phipson et al. 2016):
-    a variance in its upper 1 % stays as it is, with its own few degrees of freedom.
+    a variance in its upper 0.05 % stays as it is, with its own few degrees of freedom.
 
     Args:
         scores: Shape (a, b, r), NaN where missing.
