@@ -94,6 +94,7 @@ def test_many_rows_are_drawn_and_groups_without_meaning_are_not_found() -> None:
         p_values.append((found.p, block.p))
         shares.append(block.share - block.expected)
     assert (np.mean(np.array(p_values) <= 0.05, axis=0) <= 8 / 60).all()  # binomial(60, 0.05): 0.995
+    assert np.mean(p_values, axis=0) == pytest.approx([0.5, 0.5], abs=0.15)  # 4 standard errors of uniform values
     assert abs(np.mean(shares)) < 4 * np.std(shares) / np.sqrt(60)
 
 

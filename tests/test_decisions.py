@@ -116,6 +116,21 @@ def test_rows_with_a_missing_cell_are_left_out() -> None:
         coupling_gain(np.ones((2, 2)))
 
 
+def test_a_row_without_the_replicates_to_choose_or_value_on_counts_for_nothing() -> None:
+    kept = np.array([[[9.0, 9.0], [0.0, 0.0]], [[9.0, 9.0], [0.0, 0.0]], [[1.0, 1.0], [5.0, 5.0]]])
+    # Both columns are there in replicate 0 only; chosen on it, column 1 (say) cannot be valued against column 0.
+    for lacking in ([[1.0, np.nan], [4.0, 6.0]], [[1.0, 2.0], [4.0, np.nan]]):
+        found = coupling_gain(np.concatenate([kept, [lacking]]))
+        assert found is not None
+        assert found.n_rows == 4
+        assert found.cross_fitted == pytest.approx(4 / 3)
+    # With a third replicate there are two folds that say something.
+    lacking = [[1.0, 2.0, 2.0], [4.0, 5.0, np.nan]]
+    found = coupling_gain(np.concatenate([np.concatenate([kept, kept[:, :, :1]], axis=2), [lacking]]))
+    assert found is not None
+    assert found.cross_fitted == pytest.approx((4 + 3) / 4)
+
+
 def test_expected_maximum_is_tabulated() -> None:
     # Order statistics of the normal distribution (Harter 1961).
     assert [expected_maximum(k) for k in (1, 2, 3, 20)] == pytest.approx([0, 0.56419, 0.84628, 1.86748], abs=1e-5)

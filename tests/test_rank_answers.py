@@ -113,6 +113,21 @@ def test_every_answer_is_json_without_nan() -> None:
     assert regret_answer(table, rng=rng()) == regret
 
 
+def test_the_recipes_of_a_backbone_are_averaged_before_contrasts() -> None:
+    scores = np.random.default_rng(4).normal(70, 1, (5, 4, 1))
+    optimizers = ["sgd", "adam", "lars", "lion"]
+    recipes = table_of(
+        scores, ["vgg13_bn", "vgg13_bn", "alexnet", "swin_tiny", "deit_small"], optimizers, list("xyxxx")
+    )
+    means = np.concatenate([scores[:2].mean(axis=0, keepdims=True), scores[2:]])
+    plain = table_of(means, ["vgg13_bn", "alexnet", "swin_tiny", "deit_small"], optimizers)
+    found, expected = contrast_answer(recipes, rng=rng()), contrast_answer(plain, rng=rng())
+    assert found is not None
+    assert expected is not None
+    assert found.scales == expected.scales
+    assert (len(found.residuals), len(expected.residuals)) == (20, 16)
+
+
 def test_an_optimizer_that_hardly_ran_does_not_take_the_backbones_with_it() -> None:
     scores = np.random.default_rng(2).normal(70, 1, (5, 3, 2))
     scores[1:, 2] = np.nan
