@@ -75,7 +75,7 @@ class AdditiveFit:
 def is_connected(observed: ArrayLike) -> bool:
     """Whether every two rows can be compared, through columns that they share directly or by way of other rows.
 
-    Without that, row and column effects cannot be told apart (Searle 1987, Linear Models for Unbalanced Data, 5.3).
+    Without that, row and column effects cannot be told apart (Searle 1987, Linear Models for Unbalanced Data).
     """
     links = np.argwhere(np.asarray(observed, dtype=bool))
     a, b = np.shape(observed)

@@ -45,8 +45,8 @@ class TwoWayAnova:
     """Every cell is there, with equally many replicates: the sums of squares then add up to the total."""
     ss_backbone: float
     ss_optimizer: float
-    ss_interaction: float
-    """Includes the noise where nothing is replicated."""
+    ss_interaction: float | None
+    """Includes the noise where nothing is replicated; None where no degrees of freedom are left for it."""
     ss_error: float | None
     """None where no cell has two replicates."""
     ss_total: float
@@ -108,7 +108,7 @@ def two_way_anova(scores: ArrayLike) -> TwoWayAnova | None:
         cells.counts,
         backbone=squares(vector @ space.rows_given_columns),
         optimizer=squares(vector @ space.columns_given_rows),
-        interaction=squares(space.residual(vector)) if space.df_residual else 0.0,
+        interaction=squares(space.residual(vector)) if space.df_residual else None,
         error=squares(within),
         total=squares(array - centre),
         harmonic=cells.harmonic_count,
@@ -116,15 +116,15 @@ def two_way_anova(scores: ArrayLike) -> TwoWayAnova | None:
 
 
 def _anova(
-    space: AdditiveSpace, counts: NDArray[np.int64], *, backbone: float, optimizer: float, interaction: float,
+    space: AdditiveSpace, counts: NDArray[np.int64], *, backbone: float, optimizer: float, interaction: float | None,
     error: float, total: float, harmonic: float,
 ) -> TwoWayAnova:  # fmt: skip
     df_backbone, df_optimizer = space.rows.shape[1] - 1, space.columns.shape[1] - 1
     df_interaction, df_error = space.df_residual, int(counts.sum() - space.root.size)
-    ms_interaction = interaction / df_interaction if df_interaction else None
+    ms_interaction = None if interaction is None else interaction / df_interaction
     ms_error = error / df_error if df_error else None
     f = None if ms_interaction is None or not ms_error else ms_interaction / ms_error
-    beyond_noise = None if ms_error is None or not df_interaction else interaction - df_interaction * ms_error
+    beyond_noise = None if ms_error is None or interaction is None else interaction - df_interaction * ms_error
     return TwoWayAnova(
         n_observations=int(counts.sum()),
         n_replicates=harmonic,
@@ -144,8 +144,8 @@ def _anova(
         ms_error=ms_error,
         f=f,
         p_f=None if f is None else float(fdtrc(df_interaction, df_error, f)),
-        eta2=_ratio(interaction, total),
-        partial_eta2=_ratio(interaction, interaction + error) if df_error else None,
+        eta2=None if interaction is None else _ratio(interaction, total),
+        partial_eta2=_ratio(interaction, interaction + error) if df_error and interaction is not None else None,
         omega2=None if beyond_noise is None else _ratio(beyond_noise, total + (ms_error or 0.0)),
         epsilon2=None if beyond_noise is None else _ratio(beyond_noise, total),
         expected=_expected_mean_squares(space),

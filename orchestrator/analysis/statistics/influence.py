@@ -113,13 +113,12 @@ def _without(
 ) -> LeftOut:
     left, _ = without_empty(np.delete(scores, gone, axis=axis))
     anova = two_way_anova(left) if left.size else None
-    has_interaction = anova is not None and anova.df_interaction > 0
     return LeftOut(
         names=tuple(names[index] for index in gone),
         carried=float(shares[gone].sum()),
-        ss_interaction=anova.ss_interaction if anova is not None and has_interaction else None,
-        share=anova.eta2 if anova is not None and has_interaction else None,
-        index=variance_components(anova).index if anova is not None and has_interaction else None,
+        ss_interaction=None if anova is None else anova.ss_interaction,
+        share=None if anova is None else anova.eta2,
+        index=None if anova is None else variance_components(anova).index,
     )
 
 

@@ -19,8 +19,10 @@ class CellMeans:
 
     @property
     def harmonic_count(self) -> float:
-        """Harmonic mean of the counts of the cells that have a score: replicates behind a typical mean."""
+        """Harmonic mean of the counts of the cells that have a score, of which there is at least one."""
         counts = self.counts[self.counts > 0]
+        if (counts == counts[0]).all():
+            return float(counts[0])
         return float(counts.size / (1.0 / counts).sum())
 
 
@@ -56,7 +58,7 @@ def without_empty(scores: ArrayLike) -> tuple[NDArray[np.float64], tuple[NDArray
     """The scores without rows and columns that have none, and (rows, columns) that remain, as indices."""
     array = as_scores(scores)
     there = np.isfinite(array).any(axis=2)
-    rows, columns = np.flatnonzero(there.any(axis=1)), np.flatnonzero(there.any(axis=0))
+    rows, columns = np.unique(np.nonzero(there)[0]), np.unique(np.nonzero(there)[1])
     return array[rows][:, columns], (rows, columns)
 
 

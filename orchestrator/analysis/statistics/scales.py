@@ -1,5 +1,4 @@
-"""Other scales for the same scores: what a change of scale removes of an interaction is of another kind than the
-rest.
+"""Other scales for the same scores: an interaction that a change of scale removes is of another kind.
 
 Each function takes scores of shape (a, b, r), rows being backbones, NaN where there is no result, and returns the
 same shape; higher is better on every scale.
@@ -68,4 +67,4 @@ def winsorised(scores: ArrayLike) -> NDArray[np.float64]:
         deviation = float(np.median(np.abs(values - median)))
         if deviation > 0:
             floors[row] = median - WINSOR_DISTANCE * deviation
-    return np.maximum(array, floors[:, np.newaxis, np.newaxis])
+    return np.asarray(np.maximum(array, floors[:, np.newaxis, np.newaxis]))

@@ -45,7 +45,7 @@ class VarianceComponents:
     theta: float | None
     """s2_I / s2_E; None where replicates do not differ."""
     theta_ci: Interval | None
-    """For a random interaction, from F / (1 + r theta) ~ F(df_I, df_E) (Searle, Casella & McCulloch 1992, 3.6).
+    """For a random interaction, from F / (1 + r theta) ~ F(df_I, df_E) (Searle, Casella & McCulloch 1992).
     Exact for normal noise of equal variance in balanced tables; otherwise r is the coefficient of s2_I in E[MS_I]
     and the interval is approximate. A bootstrap of seeds is no substitute: it never covers with few seeds."""
     theta_fixed_ci: Interval | None
@@ -90,13 +90,12 @@ def coupling_index(interaction: float | None, optimizer: float | None) -> float 
 
 
 def _unreplicated(anova: TwoWayAnova) -> VarianceComponents:
-    interaction = anova.ss_interaction if anova.df_interaction else None
     return VarianceComponents(
         interaction=None,
         optimizer=None,
         backbone=None,
         error=None,
-        index=coupling_index(interaction, anova.ss_optimizer),
+        index=coupling_index(anova.ss_interaction, anova.ss_optimizer),
         is_noise_separated=False,
         theta=None,
         theta_ci=None,

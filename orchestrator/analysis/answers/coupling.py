@@ -1,0 +1,326 @@
+"""How strongly backbones and optimizers of a sweep depend on each other: the section `coupling` of the answers."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from orchestrator.analysis.answers.score_tables import ScoreTable, ScoreTables
+from orchestrator.analysis.statistics.additive import AdditiveFit, additive_fit
+from orchestrator.analysis.statistics.anova import TwoWayAnova, two_way_anova
+from orchestrator.analysis.statistics.influence import Influence, influence
+from orchestrator.analysis.statistics.multiplicative import (
+    Ammi,
+    MuirSplit,
+    TukeyTest,
+    ammi,
+    ecovalence,
+    muir_split,
+    noise_edge,
+    tukey_test,
+)
+from orchestrator.analysis.statistics.replicates import cell_means, without_empty
+from orchestrator.analysis.statistics.resampling import cross_seed_interaction, wild_bootstrap_p
+from orchestrator.analysis.statistics.scales import logit_scale, rank_scale, winsorised
+from orchestrator.analysis.statistics.variance_components import Interval, variance_components
+
+T = TypeVar("T")
+
+POINTS, LOGIT, RANK, WINSORISED = "points", "logit", "rank", "winsorised"
+"""Scales: percentage points, log odds, rank within the backbone, points with failures raised to a floor."""
+
+COMPONENTS = 3
+"""Components of the interaction whose scores are given."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SumsOfSquares:
+    """Over all replicates, in the squared unit of the scale."""
+
+    backbone: float
+    optimizer: float
+    interaction: float | None
+    """Includes the noise where nothing is replicated; None where no degree of freedom is left for it."""
+    error: float | None
+    """None where nothing is replicated."""
+    total: float
+    """The sum of the others in a balanced table only; otherwise they are of type II."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DegreesOfFreedom:
+    """Of the sums of squares."""
+
+    backbone: int
+    optimizer: int
+    interaction: int
+    error: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Carried:
+    """Wricke's ecovalence by name, on cell means; None for what has no result."""
+
+    backbone: Mapping[str, float | None]
+    optimizer: Mapping[str, float | None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ComponentScores:
+    """Scores on the first `COMPONENTS` components of the interaction by name; None for what has no result."""
+
+    backbone: Mapping[str, tuple[float, ...] | None]
+    optimizer: Mapping[str, tuple[float, ...] | None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScaleCoupling:
+    """The coupling in one response on one scale. Whatever is undefined is None, and `note` says why."""
+
+    scale: str
+    note: str | None = None
+    n_replicates: float | None = None
+    """Results for each cell; the harmonic mean over cells that have any where they differ."""
+    n_cells_missing: int | None = None
+    """Cells without a result, among backbones and optimizers that have one."""
+    variance: SumsOfSquares | None = None
+    df: DegreesOfFreedom | None = None
+    share: float | None = None
+    """SS_interaction / SS_total. It contains the noise: `omega2` does not."""
+    index: float | None = None
+    """s2_I / (s2_optimizer + s2_I): the share of the variance due to optimizers that depends on the backbone."""
+    noise_separated: bool | None = None
+    """False where nothing is replicated: `index` is then SS_I / (SS_optimizer + SS_I), noise included."""
+    sigma2_interaction: float | None = None
+    sigma2_optimizer: float | None = None
+    sigma2_backbone: float | None = None
+    sigma2_error: float | None = None
+    sigma2_cross_seed: float | None = None
+    """s2_I from products of different seeds: free of assumptions on the noise."""
+    theta: float | None = None
+    """s2_I / s2_E."""
+    theta_ci: tuple[float, float] | None = None
+    """95 %, for a random interaction."""
+    theta_fixed_ci: tuple[float, float] | None = None
+    """95 %, for these backbones and optimizers and no others."""
+    omega2: float | None = None
+    epsilon2: float | None = None
+    eta2: float | None = None
+    partial_eta2: float | None = None
+    f: float | None = None
+    p_f: float | None = None
+    """Too small where cells differ in variance: `p_wild` is the one to report."""
+    p_wild: float | None = None
+    ammi: tuple[float, ...] | None = None
+    """Shares of the components of the interaction, largest first."""
+    ammi_scores: ComponentScores | None = None
+    ammi_above_noise: int | None = None
+    """Components whose singular value is above what noise alone reaches; None where nothing is replicated."""
+    ecovalence: Carried | None = None
+    muir: MuirSplit | None = None
+    tukey: TukeyTest | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OtherScales:
+    """The same on other scales."""
+
+    logit: ScaleCoupling | None
+    """None where a score is no accuracy."""
+    rank: ScaleCoupling
+    winsorised: ScaleCoupling
+    cells_winsorised: int
+    """Cells with a score that the floor raised."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Coupling(ScaleCoupling):
+    """The coupling in one response, in percentage points and on other scales."""
+
+    response: str | None = None
+    influence: Influence | None = None
+    """Who carries it, and what is left without them."""
+    scales: OtherScales | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CouplingSection(Coupling):
+    """The headline response, and every response by its name."""
+
+    by_response: Mapping[str, Coupling] = field(default_factory=dict)
+
+
+def coupling_section(tables: ScoreTables, *, seed: int) -> CouplingSection:
+    """The coupling of each response of a sweep.
+
+    Args:
+        tables: Its responses; the headline is `confirmed`, else `imported`, else `default`, whichever has an answer.
+        seed: Of the bootstrap. Each response and scale has a stream of its own, so that a new one moves no other.
+    """
+    by_response = {table.response: coupling_of(table, seed=seed) for table in tables.tables}
+    if tables.headline is None:
+        return CouplingSection(scale=POINTS, note="no response has two backbones and two optimizers with results")
+    chosen = by_response[tables.headline.response]
+    return CouplingSection(
+        **{column.name: getattr(chosen, column.name) for column in fields(Coupling)}, by_response=by_response
+    )
+
+
+def coupling_of(table: ScoreTable, *, seed: int) -> Coupling:
+    """The coupling in one response: see `coupling_section`."""
+    names = _Names(rows=tuple(row.label for row in table.rows), columns=table.optimizers)
+    scores, (rows, columns) = without_empty(table.scores)
+    if not scores.size:
+        return Coupling(scale=POINTS, response=table.response, note="there are no results yet")
+    kept = names.of(rows, columns)
+    streams = _Streams(seed=seed, response=table.response)
+    points = _on_scale(POINTS, scores, kept, names, streams)
+    if points.variance is None:
+        # Other scales have the same cells, and so nothing either.
+        return Coupling(scale=POINTS, response=table.response, note=points.note)
+    raised = winsorised(scores)
+    is_accuracy = bool(np.nanmin(scores) >= 0 and np.nanmax(scores) <= 100)
+    return Coupling(
+        **{column.name: getattr(points, column.name) for column in fields(ScaleCoupling)},
+        response=table.response,
+        influence=influence(scores, kept.rows, kept.columns),
+        scales=OtherScales(
+            logit=_on_scale(LOGIT, logit_scale(scores), kept, names, streams) if is_accuracy else None,
+            rank=_on_scale(RANK, rank_scale(scores), kept, names, streams),
+            winsorised=_on_scale(WINSORISED, raised, kept, names, streams),
+            cells_winsorised=int((raised > scores).any(axis=2).sum()),
+        ),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Names:
+    rows: tuple[str, ...]
+    columns: tuple[str, ...]
+
+    def of(self, rows: Iterable[int], columns: Iterable[int]) -> _Names:
+        return _Names(rows=tuple(self.rows[row] for row in rows), columns=tuple(self.columns[c] for c in columns))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Streams:
+    seed: int
+    response: str
+
+    def generator(self, scale: str) -> np.random.Generator:
+        return np.random.default_rng([self.seed, zlib.crc32(f"{self.response}/{scale}".encode())])
+
+
+def _on_scale(
+    scale: str, scores: NDArray[np.float64], kept: _Names, every: _Names, streams: _Streams
+) -> ScaleCoupling:
+    """Names: `kept` are those of the rows and columns of `scores`, `every` also those without results."""
+    cells = cell_means(scores)
+    anova, fit = two_way_anova(scores), additive_fit(cells.means)
+    if anova is None or fit is None:
+        return ScaleCoupling(scale=scale, note=_why_undefined(scores))
+    components, parts = variance_components(anova), ammi(fit)
+    carried = ecovalence(fit)
+    return ScaleCoupling(
+        scale=scale,
+        note=_note(anova, cells.counts),
+        n_replicates=int(anova.n_replicates) if anova.n_replicates.is_integer() else anova.n_replicates,
+        n_cells_missing=int((cells.counts == 0).sum()),
+        variance=_sums_of_squares(anova),
+        df=_degrees_of_freedom(anova),
+        share=anova.eta2,
+        index=components.index,
+        noise_separated=components.is_noise_separated,
+        sigma2_interaction=components.interaction,
+        sigma2_optimizer=components.optimizer,
+        sigma2_backbone=components.backbone,
+        sigma2_error=components.error,
+        sigma2_cross_seed=cross_seed_interaction(scores),
+        theta=components.theta,
+        theta_ci=_ends(components.theta_ci),
+        theta_fixed_ci=_ends(components.theta_fixed_ci),
+        omega2=anova.omega2,
+        epsilon2=anova.epsilon2,
+        eta2=anova.eta2,
+        partial_eta2=anova.partial_eta2,
+        f=anova.f,
+        p_f=anova.p_f,
+        p_wild=wild_bootstrap_p(scores, streams.generator(scale)),
+        ammi=None if parts is None else tuple(float(share) for share in parts.shares),
+        ammi_scores=None if parts is None else _component_scores(parts, kept, every),
+        ammi_above_noise=_above_noise(parts, anova, fit),
+        ecovalence=Carried(
+            backbone=_by_name(every.rows, kept.rows, carried.rows.tolist()),
+            optimizer=_by_name(every.columns, kept.columns, carried.columns.tolist()),
+        ),
+        muir=muir_split(fit),
+        tukey=tukey_test(fit),
+    )
+
+
+def _why_undefined(scores: NDArray[np.float64]) -> str:
+    if min(scores.shape[:2]) < 2:
+        return "fewer than two backbones or two optimizers have results"
+    return "the cells with results fall into parts that have no backbone and no optimizer in common"
+
+
+def _note(anova: TwoWayAnova, counts: NDArray[np.int64]) -> str | None:
+    if not anova.df_interaction:
+        return "there are no more cells with results than backbone and optimizer effects: no interaction can be seen"
+    if not anova.df_error:
+        return "one result for each cell: the interaction contains the noise, and there is no test of it"
+    if single := int((counts == 1).sum()):
+        return f"p_wild leaves out cells with a single result ({single} of {int((counts > 0).sum())})"
+    return None
+
+
+def _sums_of_squares(anova: TwoWayAnova) -> SumsOfSquares:
+    return SumsOfSquares(
+        backbone=anova.ss_backbone,
+        optimizer=anova.ss_optimizer,
+        interaction=anova.ss_interaction,
+        error=anova.ss_error,
+        total=anova.ss_total,
+    )
+
+
+def _degrees_of_freedom(anova: TwoWayAnova) -> DegreesOfFreedom:
+    return DegreesOfFreedom(
+        backbone=anova.df_backbone,
+        optimizer=anova.df_optimizer,
+        interaction=anova.df_interaction,
+        error=anova.df_error,
+        total=anova.n_observations - 1,
+    )
+
+
+def _component_scores(parts: Ammi, kept: _Names, every: _Names) -> ComponentScores:
+    rows, columns = (
+        [tuple(float(score) for score in scores[:COMPONENTS]) for scores in table]
+        for table in (parts.row_scores, parts.column_scores)
+    )
+    return ComponentScores(
+        backbone=_by_name(every.rows, kept.rows, rows), optimizer=_by_name(every.columns, kept.columns, columns)
+    )
+
+
+def _above_noise(parts: Ammi | None, anova: TwoWayAnova, fit: AdditiveFit) -> int | None:
+    if parts is None or anova.ms_error is None:
+        return None
+    edge = noise_edge(anova.ms_error, anova.n_replicates, (fit.row_effects.size, fit.column_effects.size))
+    return int((parts.singular_values > edge).sum())
+
+
+def _ends(interval: Interval | None) -> tuple[float, float] | None:
+    return None if interval is None else (interval.low, interval.high)
+
+
+def _by_name(every: Sequence[str], kept: Sequence[str], values: Sequence[T]) -> dict[str, T | None]:
+    found = dict(zip(kept, values, strict=True))
+    return {name: found.get(name) for name in every}
