@@ -165,7 +165,8 @@ def coupling_section(tables: ScoreTables, *, seed: int) -> CouplingSection:
     """
     by_response = {table.response: coupling_of(table, seed=seed) for table in tables.tables}
     if tables.headline is None:
-        return CouplingSection(scale=POINTS, note="no response has two backbones and two optimizers with results")
+        note = "no response to head the section has two backbones and two optimizers with results"
+        return CouplingSection(scale=POINTS, note=note, by_response=by_response)
     chosen = by_response[tables.headline.response]
     return CouplingSection(
         **{column.name: getattr(chosen, column.name) for column in fields(Coupling)}, by_response=by_response
@@ -275,6 +276,8 @@ def _note(anova: TwoWayAnova, counts: NDArray[np.int64]) -> str | None:
         return "there are no more cells with results than backbone and optimizer effects: no interaction can be seen"
     if not anova.df_error:
         return "one result for each cell: the interaction contains the noise, and there is no test of it"
+    if anova.ms_error == 0:
+        return "the results of each cell are equal: there is no noise to test against"
     if single := int((counts == 1).sum()):
         return f"p_wild leaves out cells with a single result ({single} of {int((counts > 0).sum())})"
     return None

@@ -89,7 +89,8 @@ def noise_edge(error_variance: float, replicates: float, shape: tuple[int, int])
     """The singular value that means of pure noise reach, about: sqrt(s2_E / r) (sqrt(a - 1) + sqrt(b - 1)).
 
     The edge of the spectrum of a random matrix (Geman 1980, Annals of Probability 8, 252); double centring costs a
-    row and a column. Components above it stand out from the noise, the others may be nothing else.
+    row and a column. Components above it stand out from the noise, the others may be nothing else; the largest of noise alone is
+    above it in about one table of eight.
     """
     a, b = shape
     return math.sqrt(error_variance / replicates) * (math.sqrt(a - 1) + math.sqrt(b - 1))
@@ -137,13 +138,17 @@ def tukey_test(fit: AdditiveFit) -> TukeyTest | None:
     table = np.where(observed, product, np.nan)
     if fit.df_residual < 2 or not _has_interaction(fit):
         return None
+    # Equal rows, as with ranks, have effects of 1e-16: the product of rounding with anything is no interaction.
+    floor = rounding_floor(fit.fitted + fit.interaction)
+    if min(float((fit.row_effects**2).sum()), float((fit.column_effects**2).sum())) <= floor:
+        return None
     centred = _beyond_additive(table)
     length = float((centred**2).sum())
     if length <= rounding_floor(product):
         return None
     nonadditive = float((fit.interaction * centred).sum()) ** 2 / length
     rest = float((fit.interaction**2).sum()) - nonadditive
-    if rest <= rounding_floor(fit.fitted):
+    if rest <= floor:
         return None
     f = nonadditive / (rest / (fit.df_residual - 1))
     return TukeyTest(f=f, p=float(fdtrc(1, fit.df_residual - 1, f)))

@@ -35,7 +35,8 @@ def as_scores(scores: ArrayLike) -> NDArray[np.float64]:
     Raises:
         ValueError: Another number of dimensions, an empty axis, or an infinite score.
     """
-    array = np.asarray(scores, dtype=np.float64)
+    # One memory layout, because sums in another order differ in their last digit.
+    array = np.ascontiguousarray(scores, dtype=np.float64)
     if array.ndim == 2:
         array = array[:, :, np.newaxis]
     if array.ndim != 3 or 0 in array.shape:
@@ -59,7 +60,7 @@ def without_empty(scores: ArrayLike) -> tuple[NDArray[np.float64], tuple[NDArray
     array = as_scores(scores)
     there = np.isfinite(array).any(axis=2)
     rows, columns = np.unique(np.nonzero(there)[0]), np.unique(np.nonzero(there)[1])
-    return array[rows][:, columns], (rows, columns)
+    return np.ascontiguousarray(array[rows][:, columns]), (rows, columns)
 
 
 def rounding_floor(values: ArrayLike) -> float:
