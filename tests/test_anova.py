@@ -126,8 +126,8 @@ def test_a_table_with_as_many_effects_as_cells_has_no_interaction() -> None:
 
 
 def test_equal_replicates_give_no_test_and_constant_scores_no_shares() -> None:
-    # 0.1 + 0.2 is not 0.3 in floating point: rounding must not become an F of 1e30.
-    equal = analysed(np.repeat((70.1 + np.array([[0.1, 0.2], [0.4, 0.9]]))[:, :, np.newaxis], 3, axis=2))
+    # The mean of seven equal numbers is not that number in floating point: rounding must not become an F of 1e30.
+    equal = analysed(np.repeat(np.array([[60.1, 60.2], [60.4, 61.3]])[:, :, np.newaxis], 7, axis=2))
     assert (equal.ms_error, equal.f, equal.p_f) == (0.0, None, None)
     constant = analysed(np.full((3, 4, 2), 70.1))
     assert (constant.eta2, constant.omega2, constant.partial_eta2, constant.f) == (None, None, None, None)

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from scipy.stats import f as f_distribution
 
 from orchestrator.analysis.statistics.additive import AdditiveFit, additive_fit
 from orchestrator.analysis.statistics.anova import two_way_anova
@@ -118,6 +119,7 @@ def test_tukeys_test_is_a_regression_on_the_product_of_effects(hole: bool) -> No
     tukey = tukey_test(fit)
     assert tukey is not None
     assert tukey.f == pytest.approx((rss[0] - rss[1]) / (rss[1] / (fit.df_residual - 1)), rel=1e-7)
+    assert tukey.p == pytest.approx(f_distribution.sf(tukey.f, 1, row.size - np.linalg.matrix_rank(dummies) - 1))
 
 
 def test_tukey_sees_a_product_and_not_a_saddle() -> None:

@@ -51,6 +51,13 @@ def test_coefficients_of_an_unbalanced_table_are_traces() -> None:
     assert expected.interaction_in_optimizer == pytest.approx(sum(u.ss_optimizer for u in units) / 4)
     assert expected.interaction_in_backbone == pytest.approx(sum(u.ss_backbone for u in units) / 3)
     assert expected.optimizer == pytest.approx(sum(column.ss_optimizer for column in columns) / 4)
+    assert expected.interaction != pytest.approx(
+        anova.n_replicates, rel=0.01
+    )  # the mean square weighs cells by results
+    some, parts = analysed(np.where(holes, np.nan, planted(rng, (4, 5, 3))))
+    assert some.ms_interaction is not None
+    assert some.ms_error is not None
+    assert parts.interaction == pytest.approx((some.ms_interaction - some.ms_error) / expected.interaction)
     assert expected.backbone == pytest.approx(sum(row.ss_backbone for row in rows) / 3)
 
 

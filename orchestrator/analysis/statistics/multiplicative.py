@@ -89,8 +89,8 @@ def noise_edge(error_variance: float, replicates: float, shape: tuple[int, int])
     """The singular value that means of pure noise reach, about: sqrt(s2_E / r) (sqrt(a - 1) + sqrt(b - 1)).
 
     The edge of the spectrum of a random matrix (Geman 1980, Annals of Probability 8, 252); double centring costs a
-    row and a column. Components above it stand out from the noise, the others may be nothing else; the largest of noise alone is
-    above it in about one table of eight.
+    row and a column. Components above it stand out from the noise, the others may be nothing else; the largest of
+    noise alone is above it in about one table of eight.
     """
     a, b = shape
     return math.sqrt(error_variance / replicates) * (math.sqrt(a - 1) + math.sqrt(b - 1))
