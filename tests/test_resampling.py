@@ -7,8 +7,14 @@ import pytest
 from numpy.typing import NDArray
 
 from orchestrator.analysis.statistics.anova import two_way_anova
-from orchestrator.analysis.statistics.resampling import cross_seed_interaction, wild_bootstrap_p
+from orchestrator.analysis.statistics.resampling import cross_seed_components, wild_bootstrap_p
+from orchestrator.analysis.statistics.variance_components import variance_components
 from tests.score_examples import planted, with_holes
+
+
+def cross_seed_interaction(scores: NDArray[np.float64]) -> float | None:
+    found = cross_seed_components(scores)
+    return None if found is None else found.interaction
 
 
 def f_of(scores: NDArray[np.float64]) -> float:
@@ -130,3 +136,29 @@ def test_only_complete_replicates_count_for_the_cross_seed_estimate() -> None:
     scores[2, 2] = np.nan
     assert cross_seed_interaction(scores) is not None
     assert cross_seed_interaction(with_holes(np.random.default_rng(8), scores, 0.5)) is None
+
+
+def test_what_replicates_share_across_cells_does_not_bias_the_cross_seed_estimates() -> None:
+    rng = np.random.default_rng(9)
+    across, within = [], []
+    for _ in range(400):
+        shared = rng.normal(size=3) + rng.normal(size=(6, 1, 3)) + rng.normal(size=(1, 5, 3))
+        scores = planted(rng, (6, 5, 3), interaction=0.8, optimizer=1.0) + shared
+        found, anova = cross_seed_components(scores), two_way_anova(scores)
+        assert found is not None
+        assert anova is not None
+        across.append((found.interaction, found.optimizer))
+        within.append(variance_components(anova).interaction)
+    values = np.array(across, dtype=np.float64)
+    # Four standard errors. The analysis of variance takes what is shared for noise, and is too low by far more.
+    assert (np.abs(values.mean(axis=0) - [0.64, 1.0]) < 4 * values.std(axis=0) / np.sqrt(400)).all()
+    assert np.mean(np.array(within, dtype=np.float64)) < 0.64 - 0.5
+
+
+def test_column_means_are_not_compared_over_different_rows() -> None:
+    scores = planted(np.random.default_rng(10), (4, 5, 3))
+    scores[0, 0] = np.nan
+    found = cross_seed_components(scores)
+    assert found is not None
+    assert found.interaction is not None
+    assert found.optimizer is None

@@ -4,20 +4,30 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from orchestrator.analysis.answers.score_tables import ScoreTable, ScoreTables
+from orchestrator.analysis.answers.coupling_records import (
+    COMPONENTS,
+    BudgetCoupling,
+    Carried,
+    ComponentScores,
+    Coupling,
+    CouplingSection,
+    DegreesOfFreedom,
+    OtherScales,
+    ScaleCoupling,
+    SumsOfSquares,
+)
+from orchestrator.analysis.answers.score_tables import SHARED, ScoreTable, ScoreTables
 from orchestrator.analysis.statistics.additive import AdditiveFit, additive_fit
 from orchestrator.analysis.statistics.anova import TwoWayAnova, two_way_anova
-from orchestrator.analysis.statistics.influence import Influence, influence
+from orchestrator.analysis.statistics.influence import influence
 from orchestrator.analysis.statistics.multiplicative import (
     Ammi,
-    MuirSplit,
-    TukeyTest,
     ammi,
     ecovalence,
     muir_split,
@@ -25,135 +35,17 @@ from orchestrator.analysis.statistics.multiplicative import (
     tukey_test,
 )
 from orchestrator.analysis.statistics.replicates import cell_means, without_empty
-from orchestrator.analysis.statistics.resampling import cross_seed_interaction, wild_bootstrap_p
+from orchestrator.analysis.statistics.resampling import cross_seed_components, wild_bootstrap_p
 from orchestrator.analysis.statistics.scales import logit_scale, rank_scale, winsorised
-from orchestrator.analysis.statistics.variance_components import Interval, variance_components
+from orchestrator.analysis.statistics.variance_components import Interval, coupling_index, variance_components
 
 T = TypeVar("T")
 
+TUNED = "tuned@"
+"""Start of the names of responses that are the best of so many points of the shared design."""
+
 POINTS, LOGIT, RANK, WINSORISED = "points", "logit", "rank", "winsorised"
 """Scales: percentage points, log odds, rank within the backbone, points with failures raised to a floor."""
-
-COMPONENTS = 3
-"""Components of the interaction whose scores are given."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SumsOfSquares:
-    """Over all replicates, in the squared unit of the scale."""
-
-    backbone: float
-    optimizer: float
-    interaction: float | None
-    """Includes the noise where nothing is replicated; None where no degree of freedom is left for it."""
-    error: float | None
-    """None where nothing is replicated."""
-    total: float
-    """The sum of the others in a balanced table only; otherwise they are of type II."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DegreesOfFreedom:
-    """Of the sums of squares."""
-
-    backbone: int
-    optimizer: int
-    interaction: int
-    error: int
-    total: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Carried:
-    """Wricke's ecovalence by name, on cell means; None for what has no result."""
-
-    backbone: Mapping[str, float | None]
-    optimizer: Mapping[str, float | None]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ComponentScores:
-    """Scores on the first `COMPONENTS` components of the interaction by name; None for what has no result."""
-
-    backbone: Mapping[str, tuple[float, ...] | None]
-    optimizer: Mapping[str, tuple[float, ...] | None]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ScaleCoupling:
-    """The coupling in one response on one scale. Whatever is undefined is None, and `note` says why."""
-
-    scale: str
-    note: str | None = None
-    n_replicates: float | None = None
-    """Results for each cell; the harmonic mean over cells that have any where they differ."""
-    n_cells_missing: int | None = None
-    """Cells without a result, among backbones and optimizers that have one."""
-    variance: SumsOfSquares | None = None
-    df: DegreesOfFreedom | None = None
-    share: float | None = None
-    """SS_interaction / SS_total. It contains the noise: `omega2` does not."""
-    index: float | None = None
-    """s2_I / (s2_optimizer + s2_I): the share of the variance due to optimizers that depends on the backbone."""
-    noise_separated: bool | None = None
-    """False where nothing is replicated: `index` is then SS_I / (SS_optimizer + SS_I), noise included."""
-    sigma2_interaction: float | None = None
-    sigma2_optimizer: float | None = None
-    sigma2_backbone: float | None = None
-    sigma2_error: float | None = None
-    sigma2_cross_seed: float | None = None
-    """s2_I from products of different seeds: free of assumptions on the noise."""
-    theta: float | None = None
-    """s2_I / s2_E."""
-    theta_ci: tuple[float, float] | None = None
-    """95 %, for a random interaction."""
-    theta_fixed_ci: tuple[float, float] | None = None
-    """95 %, for these backbones and optimizers and no others."""
-    omega2: float | None = None
-    epsilon2: float | None = None
-    eta2: float | None = None
-    partial_eta2: float | None = None
-    f: float | None = None
-    p_f: float | None = None
-    """Too small where cells differ in variance: `p_wild` is the one to report."""
-    p_wild: float | None = None
-    ammi: tuple[float, ...] | None = None
-    """Shares of the components of the interaction, largest first."""
-    ammi_scores: ComponentScores | None = None
-    ammi_above_noise: int | None = None
-    """Components whose singular value is above what noise alone reaches; None where nothing is replicated."""
-    ecovalence: Carried | None = None
-    muir: MuirSplit | None = None
-    tukey: TukeyTest | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OtherScales:
-    """The same on other scales."""
-
-    logit: ScaleCoupling | None
-    """None where a score is no accuracy."""
-    rank: ScaleCoupling
-    winsorised: ScaleCoupling
-    cells_winsorised: int
-    """Cells with a score that the floor raised."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Coupling(ScaleCoupling):
-    """The coupling in one response, in percentage points and on other scales."""
-
-    response: str | None = None
-    influence: Influence | None = None
-    """Who carries it, and what is left without them."""
-    scales: OtherScales | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CouplingSection(Coupling):
-    """The headline response, and every response by its name."""
-
-    by_response: Mapping[str, Coupling] = field(default_factory=dict)
 
 
 def coupling_section(tables: ScoreTables, *, seed: int) -> CouplingSection:
@@ -164,13 +56,30 @@ def coupling_section(tables: ScoreTables, *, seed: int) -> CouplingSection:
         seed: Of the bootstrap. Each response and scale has a stream of its own, so that a new one moves no other.
     """
     by_response = {table.response: coupling_of(table, seed=seed) for table in tables.tables}
+    by_budget = _by_budget(by_response)
     if tables.headline is None:
         note = "no response to head the section has two backbones and two optimizers with results"
-        return CouplingSection(scale=POINTS, note=note, by_response=by_response)
+        return CouplingSection(scale=POINTS, note=note, by_response=by_response, by_budget=by_budget)
     chosen = by_response[tables.headline.response]
     return CouplingSection(
-        **{column.name: getattr(chosen, column.name) for column in fields(Coupling)}, by_response=by_response
+        **{column.name: getattr(chosen, column.name) for column in fields(Coupling)},
+        by_response=by_response,
+        by_budget=by_budget,
     )
+
+
+def _by_budget(by_response: Mapping[str, Coupling]) -> tuple[BudgetCoupling, ...]:
+    found = [
+        BudgetCoupling(
+            budget=int(name.removeprefix(TUNED)),
+            n_replicates=coupling.n_replicates,
+            index=coupling.index_cross_seed,
+            sigma2_interaction=coupling.sigma2_cross_seed,
+        )
+        for name, coupling in by_response.items()
+        if name.startswith(TUNED)
+    ]
+    return tuple(sorted(found, key=lambda each: each.budget))
 
 
 def coupling_of(table: ScoreTable, *, seed: int) -> Coupling:
@@ -190,6 +99,7 @@ def coupling_of(table: ScoreTable, *, seed: int) -> Coupling:
     return Coupling(
         **{column.name: getattr(points, column.name) for column in fields(ScaleCoupling)},
         response=table.response,
+        paired=table.response == SHARED or table.response.startswith(TUNED),
         influence=influence(scores, kept.rows, kept.columns),
         scales=OtherScales(
             logit=_on_scale(LOGIT, logit_scale(scores), kept, names, streams) if is_accuracy else None,
@@ -227,7 +137,7 @@ def _on_scale(
     if anova is None or fit is None:
         return ScaleCoupling(scale=scale, note=_why_undefined(scores))
     components, parts = variance_components(anova), ammi(fit)
-    carried = ecovalence(fit)
+    carried, across = ecovalence(fit), cross_seed_components(scores)
     return ScaleCoupling(
         scale=scale,
         note=_note(anova, cells.counts),
@@ -242,7 +152,8 @@ def _on_scale(
         sigma2_optimizer=components.optimizer,
         sigma2_backbone=components.backbone,
         sigma2_error=components.error,
-        sigma2_cross_seed=cross_seed_interaction(scores),
+        sigma2_cross_seed=None if across is None else across.interaction,
+        index_cross_seed=None if across is None else coupling_index(across.interaction, across.optimizer),
         theta=components.theta,
         theta_ci=_ends(components.theta_ci),
         theta_fixed_ci=_ends(components.theta_fixed_ci),

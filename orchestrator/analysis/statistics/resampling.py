@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -82,30 +84,55 @@ def _count_exceeding(
     return exceeding
 
 
-def cross_seed_interaction(scores: ArrayLike) -> float | None:
-    """The interaction variance s2_I from pairs of replicates, unbiased whatever the variances of the cells.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CrossSeedComponents:
+    """Variance components from pairs of replicates, in the squared unit of the scores; negative ones stay."""
 
-    Mean over pairs k != l of <I_k, I_l> / df_I, I_k the doubly centred table of replicate k (a U-statistic: Hoeffding
-    1948, Annals of Mathematical Statistics 19, 293). Noise is independent between seeds, so products of two carry
-    none of it; an effect that a seed has on all cells alike is centred away. Negative values are reported as they
-    are.
+    interaction: float | None
+    """s2_I; None where no degrees of freedom are left for it."""
+    optimizer: float | None
+    """s2_B; None as well where a cell is missing, because column means are then not comparable."""
+
+
+def cross_seed_components(scores: ArrayLike) -> CrossSeedComponents | None:
+    """Variance components that are unbiased whatever the variances of the cells, from products of two replicates.
+
+    s2_I is the mean over pairs k != l of <I_k, I_l> / df_I, I_k the doubly centred table of replicate k (a
+    U-statistic: Hoeffding 1948, Annals of Mathematical Statistics 19, 293). s2_B + s2_I / a is that of <B_k, B_l> /
+    (b - 1), B_k the centred column means. Noise is independent between replicates, so products of two carry none of
+    it.
+
+    Replicates may share what they are made of across cells, as the points of a design do. An effect that a replicate
+    has on all cells, on a backbone or on an optimizer alike is then in the error of the analysis of variance, which
+    makes its s2_I too small and its tests conservative; here it is centred away.
 
     Args:
-        scores: Shape (a, b, r); replicate k is the same seed in every cell. Replicates that miss a cell which others
-            have are left out, because their tables are not comparable.
+        scores: Shape (a, b, r); replicate k is the same seed, or the same points, in every cell. Replicates that
+            miss a cell which others have are left out, because their tables are not comparable.
 
     Returns:
-        In the squared unit of the scores; None with fewer than two complete replicates.
+        None with fewer than two complete replicates, or where row and column effects are not defined.
     """
     array = as_scores(scores)
     there = np.isfinite(array)
     observed = there.any(axis=2)
     complete = there[observed].all(axis=0)
     space = additive_space(observed)
-    number = int(complete.sum())
-    if space is None or number < 2 or not space.df_residual:
+    if space is None or int(complete.sum()) < 2:
         return None
     tables = np.moveaxis(array[:, :, complete], 2, 0) - float(np.nanmean(array))
-    residuals = space.residual(space.vector(tables))
-    pairs = float((residuals.sum(axis=0) ** 2).sum() - (residuals**2).sum())
-    return pairs / (number * (number - 1) * space.df_residual)
+    interaction = optimizer = None
+    if space.df_residual:
+        interaction = _mean_product(space.residual(space.vector(tables))) / space.df_residual
+        if observed.all():
+            rows, columns = observed.shape
+            effects = tables.mean(axis=1) - tables.mean(axis=(1, 2))[:, np.newaxis]
+            optimizer = _mean_product(effects) / (columns - 1) - interaction / rows
+    return CrossSeedComponents(interaction=interaction, optimizer=optimizer)
+
+
+def _mean_product(vectors: NDArray[np.float64]) -> float:
+    """Mean inner product of two different rows of shape (r, m)."""
+    number = len(vectors)
+    pairs = float((vectors.sum(axis=0) ** 2).sum() - (vectors**2).sum())
+    return pairs / (number * (number - 1))
