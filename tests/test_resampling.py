@@ -162,3 +162,13 @@ def test_column_means_are_not_compared_over_different_rows() -> None:
     assert found is not None
     assert found.interaction is not None
     assert found.optimizer is None
+
+
+def test_without_noise_the_cross_seed_estimates_are_those_of_the_mean_squares() -> None:
+    table = planted(np.random.default_rng(12), (4, 5, 1))
+    found, anova = cross_seed_components(np.repeat(table, 3, axis=2)), two_way_anova(table)
+    assert found is not None
+    assert anova is not None
+    assert anova.ms_interaction is not None
+    assert found.interaction == pytest.approx(anova.ms_interaction)
+    assert found.optimizer == pytest.approx((anova.ms_optimizer - anova.ms_interaction) / 4)
