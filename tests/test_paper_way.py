@@ -20,11 +20,15 @@ def test_the_printed_means_are_those_of_17_of_20_results() -> None:
     summaries = [trimmed_summary(row) for row in paper_tables.table1()]
     printed = paper_tables.read(paper_tables.FOLDER / "table1_cifar100_summary.csv")
     # Half of the last printed digit, and the binary rounding of numbers such as 78.605.
-    wrong = [p["backbone"] for p, s in zip(printed, summaries, strict=True) if abs(float(p["mean"]) - s.mean) > 0.00501]
+    wrong = [
+        p["backbone"] for p, s in zip(printed, summaries, strict=True) if abs(float(p["mean"]) - s.mean) > 0.00501
+    ]
     assert wrong == ["CNX-T"]
     wrong = [p["backbone"] for p, s in zip(printed, summaries, strict=True) if abs(float(p["std"]) - s.std) > 0.0501]
     assert wrong == ["AlexNet", "CNX-T"]
-    wrong = [p["backbone"] for p, s in zip(printed, summaries, strict=True) if abs(float(p["range"]) - s.range) > 0.501]
+    wrong = [
+        p["backbone"] for p, s in zip(printed, summaries, strict=True) if abs(float(p["range"]) - s.range) > 0.501
+    ]
     assert wrong == ["MLP-S", "CNX-T"]
 
 
@@ -86,7 +90,9 @@ def test_thresholds_by_hand_and_without_results() -> None:
         assert not failures.flagged[1:].any()
 
 
-@pytest.mark.parametrize(("results", "gamma"), [(np.zeros(3), 3.0), (np.zeros((2, 2)), 0.0), (np.zeros((2, 2)), np.nan)])
+@pytest.mark.parametrize(
+    ("results", "gamma"), [(np.zeros(3), 3.0), (np.zeros((2, 2)), 0.0), (np.zeros((2, 2)), np.nan)]
+)
 def test_no_failures_of_a_vector_or_without_gamma(results: np.ndarray, gamma: float) -> None:
     with pytest.raises(ValueError):
         eq1_failures(results, gamma, Eq1Variant.LITERAL)

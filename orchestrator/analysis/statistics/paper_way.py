@@ -189,8 +189,8 @@ def overall_ranking(
 ) -> OverallRanking:
     """The paper's ranking of optimizers from the four columns of its Table 4 (its section C.5).
 
-    The columns enter as they are printed: `performance` runs from 1 to 20 and `bocb` is 0 or 1, so the weights 0.4 and
-    0.2 are not the shares of the columns in the outcome.
+    The columns enter as they are printed: `performance` runs from 1 to 20 and `bocb` is 0 or 1, so the weights 0.4
+    and 0.2 are not the shares of the columns in the outcome.
 
     The paper gives no rule for equal scores, of which its table has three pairs. Here the lower sum of performance
     and hyper-parameter part comes first, then the optimizer without the bias: so all 20 printed ranks come out.
@@ -209,7 +209,7 @@ def overall_ranking(
         raise ValueError("the four columns must be vectors of one length")
     if not all(bool(np.isfinite(column).all()) for column in columns):
         raise ValueError("every optimizer needs all four columns to be ranked")
-    # Fifths are exact in whole and half ranks: 0.4 * 1 + 0.2 * 15 and 0.4 * 3 + 0.2 * 11 would differ in the last bit.
+    # Fifths are exact in whole and half ranks; sums of 0.4 and 0.2 would tell equal scores apart in the last bit.
     merit = 2 * performance + hyperparameter
     fifths = merit + bocb + computation
     order = list(zip(fifths.tolist(), merit.tolist(), bocb.tolist(), strict=True))
