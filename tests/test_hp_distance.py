@@ -18,13 +18,13 @@ from orchestrator.analysis.statistics.hp_distance import (
     own_list_steps,
     steps_from_default,
 )
-from tests import paper_tables
+from tests import paper_csv
 
 NAN = float("nan")
 
 
 def highest_in_figure_5() -> dict[str, float]:
-    rows = paper_tables.read(paper_tables.FOLDER / "figure5_optimizer_distance_boxes.csv")
+    rows = paper_csv.read(paper_csv.FOLDER / "figure5_optimizer_distance_boxes.csv")
     return {
         row["optimizer"]: max(float(value) for value in (row["whisker_high"], *row["outliers"].split(";")) if value)
         for row in rows
@@ -35,9 +35,9 @@ def highest_in_figure_5() -> dict[str, float]:
     ("ties", "more"), [(Ties.LOWEST, set()), (Ties.NEAREST, {"Adamax", "RAdam", "AdaBound"})], ids=str
 )
 def test_the_tuned_values_give_the_maxima_of_the_papers_figure_5(ties: Ties, more: set[str]) -> None:
-    rows = paper_tables.read(paper_tables.SETTINGS)
+    rows = paper_csv.read(paper_csv.SETTINGS)
     names = list(dict.fromkeys(row["optimizer"] for row in rows))
-    lr, decay = (paper_tables.grid(rows, name).astype(np.float64) for name in ("lr", "weight_decay"))
+    lr, decay = (paper_csv.grid(rows, name).astype(np.float64) for name in ("lr", "weight_decay"))
     found = hp_distances(own_list_steps(lr), own_list_steps(decay), ties)
     shown = highest_in_figure_5()
     equal = {

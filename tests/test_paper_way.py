@@ -13,12 +13,13 @@ from orchestrator.analysis.statistics.paper_way import (
     trimmed_summary,
     trims,
 )
-from tests import paper_tables
+from tests import paper_csv
+from tests.paper_table import paper_table
 
 
 def test_the_printed_means_are_those_of_17_of_20_results() -> None:
-    summaries = [trimmed_summary(row) for row in paper_tables.table1()]
-    printed = paper_tables.read(paper_tables.FOLDER / "table1_cifar100_summary.csv")
+    summaries = [trimmed_summary(row) for row in paper_table().top1]
+    printed = paper_csv.read(paper_csv.FOLDER / "table1_cifar100_summary.csv")
     # Half of the last printed digit, and the binary rounding of numbers such as 78.605.
     wrong = [
         p["backbone"] for p, s in zip(printed, summaries, strict=True) if abs(float(p["mean"]) - s.mean) > 0.00501
@@ -62,10 +63,10 @@ def test_too_few_results_are_refused(results: np.ndarray) -> None:
 
 
 def test_the_readings_of_equation_1_flag_as_many_cells_of_table_1_as_counted() -> None:
-    rows = paper_tables.read(paper_tables.FOLDER / "table1_cifar100_top1.csv")
-    shaded = np.isin(paper_tables.grid(rows, "highlight"), ("failed", "worst"))
+    rows = paper_csv.read(paper_csv.FOLDER / "table1_cifar100_top1.csv")
+    shaded = np.isin(paper_csv.grid(rows, "highlight"), ("failed", "worst"))
     assert shaded.sum() == 50
-    found = {variant: eq1_failures(paper_tables.table1(), 3.0, variant) for variant in Eq1Variant}
+    found = {variant: eq1_failures(paper_table().top1, 3.0, variant) for variant in Eq1Variant}
     assert {variant.value: failures.count for variant, failures in found.items()} == {
         "literal": 258,
         "max": 136,
@@ -99,7 +100,7 @@ def test_no_failures_of_a_vector_or_without_gamma(results: np.ndarray, gamma: fl
 
 
 def test_table_4_is_reproduced_exactly() -> None:
-    rows = paper_tables.read(paper_tables.FOLDER / "table4_optimizer_ranking.csv")
+    rows = paper_csv.read(paper_csv.FOLDER / "table4_optimizer_ranking.csv")
     names = ("performance_rank", "hyperparameter_rank", "bocb", "computation_rank")
     ranking = overall_ranking(*(np.array([float(row[name]) for row in rows]) for name in names))
     assert list(ranking.rank) == [int(row["overall_rank"]) for row in rows]

@@ -10,6 +10,7 @@ from scipy import stats
 from scipy.special import digamma, polygamma
 
 from orchestrator.analysis.statistics.intervals import CONFIDENCE
+from orchestrator.analysis.statistics.multiplicity import holm
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -180,12 +181,3 @@ def f_test(squares: float, df: int, squares_error: float, df_error: int) -> FTes
     """F of a sum of squares with its degrees of freedom against that of an error."""
     f = max(0.0, squares) / df / (squares_error / df_error)
     return FTest(f=f, df=df, df_error=df_error, p=float(stats.f.sf(f, df, df_error)))
-
-
-def holm(p: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Holm's step-down adjustment (1979) of m p-values, shape (m,)."""
-    order = np.argsort(p, kind="stable")
-    stepped = np.maximum.accumulate(p[order] * np.arange(p.size, 0, -1))
-    adjusted = np.empty_like(stepped)
-    adjusted[order] = np.minimum(stepped, 1.0)
-    return adjusted

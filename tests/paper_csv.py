@@ -1,4 +1,4 @@
-"""The paper's tables that tests compare with; where they come from is in fixtures/README.md."""
+"""Columns of the paper's tables under its own names; where they come from is in fixtures/README.md."""
 
 from __future__ import annotations
 
@@ -23,8 +23,3 @@ def grid(rows: list[dict[str, str]], column: str) -> NDArray[np.str_]:
     backbones, optimizers = (list(dict.fromkeys(row[name] for row in rows)) for name in ("backbone", "optimizer"))
     found = {(row["backbone"], row["optimizer"]): row[column] for row in rows}
     return np.array([[found[backbone, optimizer] for optimizer in optimizers] for backbone in backbones])
-
-
-def table1() -> NDArray[np.float64]:
-    """Table 1: top-1 accuracy in %, shape (20, 20)."""
-    return grid(read(FOLDER / "table1_cifar100_top1.csv"), "top1").astype(np.float64)
