@@ -92,6 +92,8 @@ def test_distances_of_settings_by_both_conventions() -> None:
     assert sgd.from_default.one_hot == (0, 0, 2)
     c = backbone_of(found, "c").hp_distance
     assert c.own_list is None
+    stopped = answer([*confirmed("a", "sgd", [0.5], hp_lr=0.0), *confirmed("b", "sgd", [0.5], hp_lr=0.1)])
+    assert optimizer_of(stopped, "sgd").hp_distance.from_default is not None
 
 
 def test_distance_from_the_default_rate_needs_a_design() -> None:
@@ -108,6 +110,10 @@ def test_distance_from_the_default_rate_needs_a_design() -> None:
     good = backbone_of(answer([*design, replace(default, score=0.70)]), "resnet18").default_distance
     assert good is not None
     assert (good.median_decades, good.default_optimal) == (0.0, 1)
+    # Trials at the paper's rate say nothing about the optimizer's own default, which the catalogue knows.
+    paper = backbone_of(answer([*design, replace(default, hp_source="paper", hp_lr=0.5, score=0.9)]), "resnet18")
+    assert paper.default_distance is not None
+    assert (paper.default_distance.median_decades, paper.default_distance.default_known) == (pytest.approx(1.0), 0)
     far = answer([*design, default, *confirmed("resnet18", "sgd", [0.9, 0.9])])
     missed = backbone_of(far, "resnet18").default_distance
     assert missed is not None

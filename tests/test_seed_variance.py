@@ -12,7 +12,7 @@ import statsmodels.formula.api as smf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
-from scipy.special import polygamma
+from scipy.special import digamma, polygamma
 
 from orchestrator.analysis.statistics.log_variance import log_variance_anova
 from orchestrator.analysis.statistics.seed_variance import brown_forsythe, seed_variance
@@ -81,7 +81,10 @@ def log_variance_frame(scores: np.ndarray) -> pd.DataFrame:
     for i, j in np.ndindex(scores.shape[:2]):
         cell = scores[i, j][np.isfinite(scores[i, j])]
         if cell.size >= 2 and np.ptp(cell) > 0:
-            rows.append((i, j, np.log(cell.var(ddof=1)), 1 / polygamma(1, (cell.size - 1) / 2)))
+            half = (cell.size - 1) / 2
+            # Mean and variance of the logarithm of a chi-square variable over its degrees of freedom.
+            log = np.log(cell.var(ddof=1)) - digamma(half) + np.log(half)
+            rows.append((i, j, log, 1 / polygamma(1, half)))
     return pd.DataFrame(rows, columns=["row", "column", "log", "weight"])
 
 
@@ -89,6 +92,7 @@ def test_the_anova_of_log_variances_equals_statsmodels() -> None:
     scores = table(4) * np.linspace(1, 1.5, 5)[None, :, None]
     scores[1, 2] = 70.0
     scores[3, 3] = NAN
+    scores[0, 0, 2:] = scores[2, 1, 4:] = scores[1, 4, :3] = NAN
     found = log_variance_anova(scores)
     frame = log_variance_frame(scores)
     model = smf.wls("log ~ C(row, Sum) + C(column, Sum)", frame, weights=frame.weight).fit()
@@ -97,7 +101,6 @@ def test_the_anova_of_log_variances_equals_statsmodels() -> None:
     assert found.rows is not None
     assert found.columns is not None
     assert (found.cells, found.dropped_constant) == (18, 1)
-    # All cells have 6 results, so that the correction of the mean is one constant.
     for test, name in ((found.rows, "C(row, Sum)"), (found.columns, "C(column, Sum)")):
         assert test.f == pytest.approx(expected.loc[name, "F"], rel=1e-9)
         assert test.p == pytest.approx(expected.loc[name, "PR(>F)"], rel=1e-9)

@@ -46,7 +46,7 @@ EQ1_DIFFERS: Mapping[Eq1Variant, str] = {
 }
 RANKING_DIFFERS = (
     "0.4 performance + 0.2 hyper-parameter + 0.2 BOCB + 0.2 computation on ranks as they are; lower is better. On "
-    "the columns of the paper's Table 4 it gives all 20 printed ranks; three pairs have equal scores there, for which "
+    "the columns of the paper's Table 4 it gives all 20 printed ranks; three pairs have equal scores, for which "
     "the paper gives no rule.",
     "Performance: rank of the mean over all backbones. The paper does not say how its column was made; this agrees "
     "with it to a rank correlation of 0.97. An optimizer without a result in every row is not ranked.",

@@ -213,7 +213,8 @@ class _Parts:
 def _hp_distances(settings: SettingTable) -> tuple[HpDistances, HpDistances]:
     lr, decay = settings.lr, settings.weight_decay
     own = hp_distances(own_list_steps(lr), own_list_steps(decay))
-    steps = steps_from_default(lr, settings.default_lr)
+    # A linear range may begin at 0, and a rate of 0 has no logarithm.
+    steps = steps_from_default(lr, settings.default_lr, off=0.0)
     decay_steps = steps_from_default(decay, settings.default_weight_decay, off=OFF)
     return own, hp_distances(steps, decay_steps)
 
