@@ -66,8 +66,8 @@ def log_variance_anova(scores: NDArray[np.float64]) -> LogVarianceAnova | None:
     """Which rows and columns are noisy: see `LogVarianceAnova`.
 
     Its F tests hold their level with as few as two replicates (5.1, 5.4, 4.1 and 4.9 % at a nominal 5 % with 2, 3, 5
-    and 10 normal replicates in 6 x 8 cells, 1,500 simulations each; 4.2 to 5.4 % in 5 x 6 cells with 2 to 5 replicates,
-    or with 5 from Student's t of 5 degrees of freedom).
+    and 10 normal replicates in 6 x 8 cells, 1,500 simulations each; 4.2 to 5.4 % in 5 x 6 cells with 2 to 5
+    replicates, or with 5 from Student's t of 5 degrees of freedom).
 
     Args:
         scores: Shape (a, b, r), NaN where there is no result.
