@@ -31,6 +31,7 @@ for command in (
     *(asking.logs, asking.query, upkeep.compact, upkeep.verify, asking.report, sweeping.reproduce),
 ):
     app.command()(command)
+app.command("import")(upkeep.import_results)
 app.command("list")(asking.list_names)
 app.command()(upkeep.doctor)
 

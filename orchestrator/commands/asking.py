@@ -59,6 +59,8 @@ def logs(
 
     opened = existing_store(store)
     attempts = attempts_of(sweep_of_trial(opened, trial, sweep), trial)
+    if not attempts:
+        raise UsageError(f"trial {trial} has no attempts: it was imported, and nothing of it ran here")
     if as_json:
         print_json([attempt_json(row) for row in attempts])
         return

@@ -120,7 +120,7 @@ def _first_places(summary: SweepSummary) -> _Section:
     items = []
     for row in summary.rows:
         note = ""
-        if row.source is not None and row.source is not Source.CONFIRM:
+        if row.source not in (None, Source.CONFIRM, Source.IMPORTED):
             note = f' <span class="note">({escape(wording.SOURCE_LONG[row.source])})</span>'
         items.append(f"<li><b>{escape(row.label)}</b><span>{escape(wording.first_place(row))}{note}</span></li>")
     caption = (
