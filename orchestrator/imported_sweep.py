@@ -146,7 +146,7 @@ def _trial_rows(sweep: str, results: ImportedResults, driver_epoch: int, now: da
             state=one.state,
             reason=one.reason,
             score=one.score,
-            score_rule=f"as {results.file} has it",
+            score_rule="as imported",
             epochs_done=0,
             epochs_planned=0,
             hp="{}",

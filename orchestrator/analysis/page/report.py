@@ -226,7 +226,8 @@ def _failures(page_data: PageData, summary: SweepSummary, labels: Mapping[CellKe
 def _footer(page_data: PageData, written_at: datetime) -> str:
     codes = sorted({trial.code_version for trial in page_data.trials})
     made = f"Written by bocb on {wording.moment(written_at)} from the store alone."
-    return f"<footer>{escape(made)} Trials ran with: {escape(', '.join(codes) or 'nothing yet')}.</footer>"
+    what = "Results were imported" if {trial.role for trial in page_data.trials} == {"imported"} else "Trials ran"
+    return f"<footer>{escape(made)} {what} with: {escape(', '.join(codes) or 'nothing yet')}.</footer>"
 
 
 def _section(title: str, caption: str, content: str, charts: Mapping[str, Mapping[str, Any]]) -> _Section:
