@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import math
+import time
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from orchestrator.imported_sweep import import_sweep
 from orchestrator.importing import ImportedResults, ImportOptions, parse_results
 from orchestrator.store.lease import claim
 from orchestrator.store.reader import read_rows
-from orchestrator.store.schema import ROW_TYPES, SweepRow, TrialRow
+from orchestrator.store.schema import ROW_TYPES, Row, SweepRow, TrialRow
 from orchestrator.store.store import Store, open_store
 from orchestrator.store.writer import TableWriter
 from orchestrator.upkeep.verification import verify_sweep
@@ -256,8 +257,20 @@ def test_an_import_that_is_cut_off_leaves_nothing_and_is_finished_by_the_next(
         import_sweep(store, "mine", parse(SMALL.replace("0.25", "0.3")))
     assert import_sweep(store, "mine", results).is_new
     assert len(read_rows(sweep, TrialRow)) == 2
-    # One file for all trials: no reader ever sees a part of them.
-    assert [pq.read_metadata(path).num_rows for path in tmp_path.glob("store/mine/trials/*.parquet")] == [2]
+
+
+def test_all_trials_are_one_file_however_slowly_they_come(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    add = TableWriter.add
+
+    def slow(writer: TableWriter, row: Row) -> int:
+        time.sleep(0.01)
+        return add(writer, row)
+
+    monkeypatch.setattr(TableWriter, "add", slow)
+    monkeypatch.setattr("orchestrator.store.local_files.LocalFiles.flush_seconds", 0.02)
+    table = "".join(f"a,{number},0.5\n" for number in range(20))
+    import_sweep(Store(str(tmp_path)), "mine", parse(HEAD + table))
+    assert [pq.read_metadata(path).num_rows for path in tmp_path.glob("mine/trials/*.parquet")] == [20]
 
 
 def test_an_import_waits_for_nobody(tmp_path: Path) -> None:
