@@ -263,7 +263,7 @@ def test_all_trials_are_one_file_however_slowly_they_come(tmp_path: Path, monkey
     add = TableWriter.add
 
     def slow(writer: TableWriter, row: Row) -> int:
-        time.sleep(0.01)
+        time.sleep(0.02)
         return add(writer, row)
 
     monkeypatch.setattr(TableWriter, "add", slow)
