@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from orchestrator.analysis.answers.comparison import CellDifference, CellName, Comparison, Side
+from orchestrator.analysis.answers.summary import counted
 from orchestrator.analysis.statistics.paired_tables import MeanDifference
 from orchestrator.tables import table_of
 
@@ -28,24 +29,24 @@ def _sentences(found: Comparison) -> Iterator[str]:
     yield f"{_side(found.a)}\n{_side(found.b)}"
     yield from (f"Careful: {warning}" for warning in found.warnings)
     yield f"{b} minus {a}, in percentage points:"
-    yield f"  over {_counted(summary.over_cells.n, 'common cell')}: {_mean(summary.over_cells, with_interval=False)}"
-    yield f"  over {_counted(summary.over_backbones.n, 'backbone')}: {_mean(summary.over_backbones)}"
+    yield f"  over {counted(summary.over_cells.n, 'common cell')}: {_mean(summary.over_cells, with_interval=False)}"
+    yield f"  over {counted(summary.over_backbones.n, 'backbone')}: {_mean(summary.over_backbones)}"
     yield f"correlation of the cells: {_number(summary.correlation)}"
     yield (
         f"order of the optimizers: Spearman of mean ranks {_number(summary.spearman_of_mean_ranks)} "
-        f"({_counted(summary.ranked_backbones, 'complete backbone')}), "
+        f"({counted(summary.ranked_backbones, 'complete backbone')}), "
         f"mean Kendall within a backbone {_number(summary.mean_kendall)}"
     )
     if summary.compared_best:
-        yield f"same best optimizer: {summary.same_best} of {_counted(summary.compared_best, 'backbone')}"
+        yield f"same best optimizer: {summary.same_best} of {counted(summary.compared_best, 'backbone')}"
     for name, cells in ((a, found.only_a), (b, found.only_b)):
         if cells:
-            yield f"only in {name}: {_counted(len(cells), 'cell')} ({_some(cells)})"
+            yield f"only in {name}: {counted(len(cells), 'cell')} ({_some(cells)})"
 
 
 def _side(side: Side) -> str:
     return (
-        f"{side.sweep}: {side.response} results of {_counted(side.cells, 'cell')}; data {side.dataset}; epochs "
+        f"{side.sweep}: {side.response} results of {counted(side.cells, 'cell')}; data {side.dataset}; epochs "
         f"{side.epochs}; recipe {side.recipe}; score {side.score_rule}"
     )
 
@@ -124,10 +125,6 @@ def _interval(low: float | None, high: float | None) -> str:
 
 def _number(value: float | None) -> str:
     return "-" if value is None else f"{value:.2f}"
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def _some(cells: Sequence[CellName]) -> str:

@@ -43,14 +43,16 @@ def read_bytes(path: Path) -> bytes:
         UsageError: There is none, or it cannot be read.
     """
     try:
-        if path.is_file() and path.stat().st_size > MAX_BYTES:
-            raise UsageError(f"{path} is larger than {MAX_BYTES // 2**20} MiB, which no table of results is")
-        return path.read_bytes()
+        with path.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
     except FileNotFoundError:
         raise UsageError(f"there is no file {path}; give a CSV file of results") from None
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) else str(error)
         raise UsageError(f"{path} cannot be read: {why}") from None
+    if len(data) > MAX_BYTES:
+        raise UsageError(f"{path} is larger than {MAX_BYTES // 2**20} MiB, which no table of results is")
+    return data
 
 
 def parse_file(data: bytes, name: str, *, required: Sequence[str]) -> ResultFile:

@@ -124,10 +124,8 @@ def status_line(status: SweepStatus) -> str:
 def import_line(done: Imported) -> str:
     """What an import did, in one line."""
     states = ", ".join(f"{number} {state}" for state, number in done.states.items())
-    what = f"{len(done.results.results)} results in {len(done.results.cells)} cells ({states})"
-    if not done.is_new:
-        return f"{done.sweep}: {what} are there already; nothing to do"
-    return f"{done.sweep}: {what} from {done.results.file}"
+    found = f"{done.sweep}: {states} (cells: {len(done.results.cells)})"
+    return f"{found} from {done.results.file}" if done.is_new else f"{found}, all there already; nothing to do"
 
 
 def _cell(cell: CellStatus | None) -> str:

@@ -283,6 +283,8 @@ def test_help_names_every_command(call: Call) -> None:
         "compact",
         "verify",
         "report",
+        "import",
+        "compare",
         "list",
         "doctor",
     ):

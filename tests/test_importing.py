@@ -349,7 +349,7 @@ def test_nothing_of_an_imported_sweep_runs(call: Call, imported: Path) -> None:
 def test_a_second_import_changes_nothing_and_another_file_is_refused(call: Call, imported: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in imported.rglob("*")}
     again = call("import", "table1_cifar100_top1.csv", "--sweep", "paper", "--percent")
-    assert (again.code, "are there already; nothing to do" in again.out) == (0, True)
+    assert (again.code, "all there already; nothing to do" in again.out) == (0, True)
     (imported / "other.csv").write_text(SMALL)
     other = call("import", "other.csv", "--sweep", "paper")
     assert (other.code, other.err.count("\n")) == (2, 1)
@@ -375,6 +375,7 @@ def test_lost_rows_come_back_from_the_file(call: Call, imported: Path) -> None:
         (["wrong.csv", "--sweep", "s"], "wrong.csv line 3: top1 2 is above 1; give --percent"),
         (["wrong.csv", "--sweep", "../s"], "cannot name a sweep"),
         (["wrong.csv"], "Missing option '--sweep'"),
+        (["/dev/zero", "--sweep", "s"], "/dev/zero is larger than 64 MiB"),
         (["wrong.csv", "--sweep", "s", "--classes", "1"], "--classes"),
     ],
     ids=" ".join,

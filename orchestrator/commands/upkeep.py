@@ -21,7 +21,10 @@ def import_results(
     sweep: Annotated[str, typer.Option("--sweep", metavar="NAME", help="The sweep that they become.")],
     percent: Annotated[bool, typer.Option("--percent", help="Accuracies are 0 to 100, not 0 to 1.")] = False,
     classes: Annotated[
-        int | None, typer.Option("--classes", min=2, help="Number of classes: a DIVERGED result scores 1 of so many.")
+        int | None,
+        typer.Option(
+            "--classes", min=2, max=2**31 - 1, help="Number of classes: a DIVERGED result scores 1 of so many."
+        ),
     ] = None,
     dataset: Annotated[str, typer.Option("--dataset", metavar="NAME", help="What they were trained on.")] = "unknown",
     recipe: Annotated[str, typer.Option("--recipe", metavar="NAME", help="How they were trained.")] = "unknown",
