@@ -8,7 +8,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from orchestrator.analysis.answers.comparison import CellDifference, CellName, Comparison, Side
+from orchestrator.analysis.answers.comparison_records import CellDifference, CellName, Comparison, Side
 from orchestrator.analysis.answers.summary import counted
 from orchestrator.analysis.statistics.paired_tables import MeanDifference
 from orchestrator.tables import table_of
@@ -39,6 +39,13 @@ def _sentences(found: Comparison) -> Iterator[str]:
     )
     if summary.compared_best:
         yield f"same best optimizer: {summary.same_best} of {counted(summary.compared_best, 'backbone')}"
+    for name, coupling in ((a, found.coupling.a), (b, found.coupling.b)):
+        noise = ", noise included" if coupling.noise_separated is False else ""
+        p_value = "" if coupling.p_wild is None else f", p = {coupling.p_wild:.3f} (wild bootstrap)"
+        yield (
+            f"coupling in {name}, on the common cells: share of the interaction {_number(coupling.share)}, "
+            f"index {_number(coupling.index)}{noise}{p_value}"
+        )
     for name, cells in ((a, found.only_a), (b, found.only_b)):
         if cells:
             yield f"only in {name}: {counted(len(cells), 'cell')} ({_some(cells)})"

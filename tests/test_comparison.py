@@ -11,7 +11,8 @@ import pytest
 from scipy import stats
 
 from orchestrator.analysis.answers.as_json import as_json
-from orchestrator.analysis.answers.comparison import Comparison, compare_sweeps
+from orchestrator.analysis.answers.comparison import compare_sweeps
+from orchestrator.analysis.answers.comparison_records import Comparison
 from orchestrator.analysis.answers.load import SpecFacts, SweepData
 from orchestrator.errors import UsageError
 from orchestrator.store.schema import TrialRow
@@ -43,6 +44,11 @@ def sweep(name: str, trials: list[TrialRow]) -> SweepData:
 
 def compare(first: Scores, second: Scores, **values: Any) -> Comparison:
     return compare_sweeps(sweep("one", rows(first)), sweep("two", rows(second, **values)))
+
+
+def planted(backbone: str, optimizer: str, replicate: int) -> int:
+    """A number that looks drawn and is always the same."""
+    return (7 * ord(backbone) * ord(optimizer) + 5 * replicate**2 + ord(optimizer) * replicate) % 11
 
 
 FIRST: Scores = {
@@ -124,6 +130,24 @@ def test_a_sweep_compared_with_itself_differs_in_nothing() -> None:
     assert found.summary.same_best == found.summary.compared_best == 2
 
 
+def test_the_coupling_of_each_is_that_of_the_common_cells() -> None:
+    every: Scores = {
+        (b, o): [0.5 + 0.01 * planted(b, o, k) for k in range(3)] for b in "abc" for o in ("x", "y", "z")
+    }
+    part: Scores = {key: scores[:1] for key, scores in every.items() if key[0] != "c"}
+    found = compare(every, part).coupling
+    table = 100 * np.array([[every[b, o] for o in ("x", "y", "z")] for b in "ab"])
+    means = table.mean(axis=2)
+    residuals = means - means.mean(axis=0) - means.mean(axis=1)[:, None] + means.mean()
+    assert found.a.share == pytest.approx(3 * (residuals**2).sum() / ((table - table.mean()) ** 2).sum())
+    assert (found.a.noise_separated, found.b.noise_separated) == (True, False)
+    assert found.a.p_wild is not None
+    assert found.b.p_wild is None
+    single = table[:, :, 0]
+    residuals = single - single.mean(axis=0) - single.mean(axis=1)[:, None] + single.mean()
+    assert found.b.share == pytest.approx((residuals**2).sum() / ((single - single.mean()) ** 2).sum())
+
+
 def test_the_other_way_round_the_signs_change() -> None:
     forth, back = compare(FIRST, SECOND), compare(SECOND, FIRST)
     assert back.summary.over_cells.mean == pytest.approx(-forth.summary.over_cells.mean)
@@ -189,6 +213,7 @@ def test_the_command(call: Call) -> None:
     assert (answer.code, answer.err) == (0, "")
     assert "two minus one, in percentage points:" in answer.out
     assert "same best optimizer: 1 of 2 backbones" in answer.out
+    assert "coupling in one, on the common cells: share of the interaction 0." in answer.out
     assert "only in two: 2 cells (b with adan, d with sgd)" in answer.out
     for arguments, sentence in (
         (["one", "one"], "one is one sweep; name two to compare"),

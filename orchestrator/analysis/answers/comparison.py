@@ -6,16 +6,26 @@ Differences are the second sweep minus the first, in percentage points, and of c
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from orchestrator.analysis.answers.comparison_records import (
+    BackboneDifference,
+    CellDifference,
+    CellName,
+    Comparison,
+    Couplings,
+    OptimizerDifference,
+    Side,
+    SideCoupling,
+    Summary,
+)
+from orchestrator.analysis.answers.coupling import coupling_of
 from orchestrator.analysis.answers.load import SweepData
 from orchestrator.analysis.answers.matched_tables import MatchedTables, match_tables
 from orchestrator.analysis.answers.score_tables import CONFIRMED, DEFAULT, IMPORTED, RowKey, ScoreTable, score_tables
 from orchestrator.analysis.statistics.paired_tables import (
-    MeanDifference,
     OrderAgreement,
     correlation,
     mean_difference,
@@ -30,117 +40,13 @@ _ROLES = {CONFIRMED: "confirm", IMPORTED: "imported", DEFAULT: "default"}
 """Responses that can be compared, the most trustworthy first, and the role of their trials."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Side:
-    """One of the two sweeps."""
-
-    sweep: str
-    response: str
-    """Which of its numbers are compared."""
-    cells: int
-    """Those with a score."""
-    dataset: str
-    epochs: str
-    recipe: str
-    score_rule: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CellName:
-    """A cell that one of the sweeps has."""
-
-    backbone: str
-    recipe: str
-    optimizer: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CellDifference:
-    """A cell that both sweeps have."""
-
-    backbone: str
-    recipe_a: str
-    recipe_b: str
-    optimizer: str
-    mean_a: float
-    mean_b: float
-    n_a: int
-    """Replicates behind the mean."""
-    n_b: int
-    difference: float
-    low: float | None
-    """Welch's 95 % interval of this one difference; None where a side has no replicates, or no spread in both."""
-    high: float | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BackboneDifference:
-    """One backbone in both sweeps."""
-
-    backbone: str
-    difference: MeanDifference
-    """Over its optimizers."""
-    kendall: float | None
-    """Tau-b of the two orders of its optimizers."""
-    best_a: tuple[str, ...]
-    """The best of the common optimizers; several share the first place."""
-    best_b: tuple[str, ...]
-    same_best: bool
-    """Whether both sweeps have a best optimizer in common."""
-    lost_a: float
-    """What taking the other sweep's best costs in this one: points below the best, at least 0."""
-    lost_b: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OptimizerDifference:
-    """One optimizer in both sweeps."""
-
-    optimizer: str
-    difference: MeanDifference
-    """Over its backbones."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Summary:
-    """All common cells together."""
-
-    over_cells: MeanDifference
-    """Mean and spread of the cells' differences. Its interval is too narrow where a backbone's cells differ
-    together: see `over_backbones`."""
-    over_backbones: MeanDifference
-    """Of the backbones' mean differences."""
-    correlation: float | None
-    """Pearson's, of the cells' means."""
-    spearman_of_mean_ranks: float | None
-    """Of the optimizers, over the backbones that have all common optimizers."""
-    ranked_backbones: int
-    """How many those are."""
-    mean_kendall: float | None
-    """Tau-b of the order of the optimizers within a backbone, averaged over backbones."""
-    same_best: int
-    """Backbones on which the sweeps agree about the best optimizer, of those with at least two common ones."""
-    compared_best: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Comparison:
-    """Two sweeps side by side."""
-
-    a: Side
-    b: Side
-    warnings: tuple[str, ...]
-    """What was different besides the results, one sentence each."""
-    summary: Summary
-    backbones: tuple[BackboneDifference, ...]
-    optimizers: tuple[OptimizerDifference, ...]
-    cells: tuple[CellDifference, ...]
-    only_a: tuple[CellName, ...]
-    only_b: tuple[CellName, ...]
-
-
-def compare_sweeps(first: SweepData, second: SweepData) -> Comparison:
+def compare_sweeps(first: SweepData, second: SweepData, *, seed: int = 0) -> Comparison:
     """Compares the headline responses of two sweeps, cell by cell: see `match_tables`.
+
+    Args:
+        first: A sweep.
+        second: Another one.
+        seed: Of the bootstrap of each sweep's coupling.
 
     Raises:
         UsageError: One of them has no result to compare, or they have no cell in common.
@@ -160,6 +66,7 @@ def compare_sweeps(first: SweepData, second: SweepData) -> Comparison:
         b=sides[1],
         warnings=_warnings(*sides),
         summary=_summary(matched, order, backbones),
+        coupling=Couplings(a=_coupling(matched.a, seed), b=_coupling(matched.b, seed)),
         backbones=backbones,
         optimizers=_optimizers(matched),
         cells=cells,
@@ -263,6 +170,18 @@ def _summary(matched: MatchedTables, order: OrderAgreement, backbones: Sequence[
         mean_kendall=order.mean_kendall,
         same_best=sum(row.same_best for row in several),
         compared_best=len(several),
+    )
+
+
+def _coupling(table: ScoreTable, seed: int) -> SideCoupling:
+    found = coupling_of(table, seed=seed)
+    return SideCoupling(
+        share=found.share,
+        index=found.index,
+        noise_separated=found.noise_separated,
+        omega2=found.omega2,
+        p_wild=found.p_wild,
+        note=found.note,
     )
 
 
