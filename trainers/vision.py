@@ -22,6 +22,7 @@ from trainers.data.datasets import ImageSet, load_trial_data
 from trainers.data.images import Framing, Images, ResidentImages, framing_of
 from trainers.data.streams import StreamedImages
 from trainers.evaluation import Evaluation, evaluate, guessing
+from trainers.final_measurements import LayerStatistics
 from trainers.measurement import Measurement
 from trainers.memory import resident_memory
 from trainers.networks.backbones import build_backbone
@@ -37,6 +38,7 @@ from trainers.seeds import stream_seed
 from trainers.snapshot import load_snapshot, snapshot_of
 from trainers.step import TrainingStep
 from trainers.trainer import Resolved
+from trainers.weight_statistics import weight_statistics
 
 _EVALUATION_BATCH = 512
 _EVALUATION_PIXELS = 128 * 224**2
@@ -176,6 +178,11 @@ class VisionTrainer:
     def evaluate_test(self) -> float:
         """Top-1 accuracy on the test part, as a fraction; changes no state that later epochs depend on."""
         return self._evaluation(self._test, is_averaged=self._average is not None).top1
+
+    def weight_statistics(self) -> tuple[LayerStatistics, ...]:
+        """Statistics of every weight; where the recipe averages the weights, of the average."""
+        with self._average.applied() if self._average else nullcontext():
+            return weight_statistics(self._network)
 
     def peak_memory(self) -> int:
         """Bytes: the GPU's peak since the trainer was built; on the CPU the process's resident size now."""

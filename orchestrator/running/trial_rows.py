@@ -226,6 +226,7 @@ def _curve_facts(attempt: RunningAttempt, *, is_result: bool) -> dict[str, Any]:
         "images_per_second": images / seconds if seconds > 0 else None,
         "test_top1": ending.test_top1 if ending else None,
         "peak_memory": ending.peak_memory if ending else None,
+        "layers": len(ending.layers) if ending and ending.layers is not None else None,
     }
     if is_result and history:
         facts |= _summaries([measurement.val_top1 for measurement in history], "")

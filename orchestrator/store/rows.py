@@ -24,6 +24,7 @@ from orchestrator.store.schema import (
     TEXT,
     AttemptRow,
     CurveRow,
+    LayerRow,
     Row,
     SweepRow,
     TrialRow,
@@ -32,7 +33,7 @@ from orchestrator.store.schema import (
 )
 from orchestrator.store.seal import sealed_writer
 
-R = TypeVar("R", SweepRow, TrialRow, CurveRow, AttemptRow)
+R = TypeVar("R", SweepRow, TrialRow, CurveRow, LayerRow, AttemptRow)
 
 
 def _is_integer(limit: int, value: Any) -> bool:

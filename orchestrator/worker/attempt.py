@@ -135,7 +135,13 @@ class Attempt:
             return Ending(kind=EndingKind.NOT_FINITE, peak_memory=trainer.peak_memory())
         if len(self._history) < self._config.epochs:
             return None
-        return Ending(kind=EndingKind.FINISHED, test_top1=trainer.evaluate_test(), peak_memory=trainer.peak_memory())
+        test_top1, peak_memory = trainer.evaluate_test(), trainer.peak_memory()
+        return Ending(
+            kind=EndingKind.FINISHED,
+            test_top1=test_top1,
+            peak_memory=peak_memory,
+            layers=trainer.weight_statistics() if self.task.layers else None,
+        )
 
     def _save_if_due(self, trainer: Trainer) -> None:
         if time.monotonic() - self._saved_at >= self.task.checkpoint_seconds:
