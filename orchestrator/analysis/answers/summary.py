@@ -144,7 +144,7 @@ def summarise(trials: Sequence[TrialRow], planned: int | None, *, grid: Sequence
     by_cell: dict[CellKey, list[TrialRow]] = defaultdict(list)
     for trial in trials:
         by_cell[CellKey(backbone=trial.backbone, recipe=trial.recipe, optimizer=trial.optimizer)].append(trial)
-    keys = _in_order(grid, by_cell)
+    keys = cells_in_order(grid, by_cell)
     cells = [_summarise_cell(key, by_cell.get(key, [])) for key in keys]
     several_recipes = len({key.recipe for key in keys}) > 1
     pairs = dict.fromkeys((key.backbone, key.recipe) for key in keys)
@@ -229,7 +229,7 @@ def _best_of(searched: list[tuple[TrialRow, float]]) -> Headline:
     )
 
 
-def _in_order(grid: Sequence[CellKey], seen: Iterable[CellKey]) -> list[CellKey]:
+def cells_in_order(grid: Sequence[CellKey], seen: Iterable[CellKey]) -> list[CellKey]:
     """Planned cells first, in their order; then what else was seen, by name."""
     rest = sorted(set(seen).difference(grid))
     if grid:
