@@ -38,3 +38,16 @@ class LayerStatistics:
     """Share of the variance in the largest tenth of the principal components."""
     stable_rank: float | None = None
     """Squared Frobenius norm over squared spectral norm."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CorruptionScore:
+    """How well a trained network does on the test part spoilt in one way; see `trainers.corruptions.catalogue`."""
+
+    corruption: str
+    severity: int
+    """1 to 5."""
+    top1: float
+    """Accuracy as a fraction."""
+    loss: float
+    """Cross-entropy in nats."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from search_spaces.optimizers import HpValue
-from trainers.final_measurements import LayerStatistics
+from trainers.final_measurements import CorruptionScore, LayerStatistics
 from trainers.measurement import Measurement
 
 
@@ -86,6 +86,14 @@ class Trainer(Protocol):
 
     def weight_statistics(self) -> tuple[LayerStatistics, ...]:
         """Statistics of every weight of the network that `evaluate_test` tests; changes nothing."""
+        ...
+
+    def evaluate_corruptions(self) -> tuple[CorruptionScore, ...]:
+        """As `evaluate_test`, of the test part spoilt by every corruption in every severity.
+
+        Raises:
+            ValueError: There are no images, or none of a kind that corruptions are made for.
+        """
         ...
 
     def peak_memory(self) -> int:

@@ -18,11 +18,12 @@ import torch
 
 from search_spaces.backbones import acting_drop_path
 from trainers.config import TrialConfig, config_digest
+from trainers.corruptions.catalogue import CORRUPTIONS, SEVERITIES, Corruption, corrupted
 from trainers.data.datasets import ImageSet, load_trial_data
 from trainers.data.images import Framing, Images, ResidentImages, framing_of
 from trainers.data.streams import StreamedImages
 from trainers.evaluation import Evaluation, evaluate, guessing
-from trainers.final_measurements import LayerStatistics
+from trainers.final_measurements import CorruptionScore, LayerStatistics
 from trainers.measurement import Measurement
 from trainers.memory import resident_memory
 from trainers.networks.backbones import build_backbone
@@ -184,6 +185,14 @@ class VisionTrainer:
         with self._average.applied() if self._average else nullcontext():
             return weight_statistics(self._network)
 
+    def evaluate_corruptions(self) -> tuple[CorruptionScore, ...]:
+        """As `evaluate_test`, of the test part spoilt by every corruption in every severity.
+
+        Raises:
+            ValueError: The images are decoded on the way, and not of the size that corruptions are made for.
+        """
+        return tuple(self._corruption_score(corruption, s) for corruption in CORRUPTIONS for s in SEVERITIES)
+
     def peak_memory(self) -> int:
         """Bytes: the GPU's peak since the trainer was built; on the CPU the process's resident size now."""
         if self._device.type == "cuda":
@@ -225,6 +234,14 @@ class VisionTrainer:
             tensor.to(self._device) for tensor in (progress.losses, progress.grad_norms)
         )
         self._progress = progress
+
+    def _corruption_score(self, corruption: Corruption, severity: int) -> CorruptionScore:
+        if not isinstance(self._test, ResidentImages):
+            name = self._config.data.name
+            raise ValueError(f"corruptions are of small images; {name} is decoded from files")  # noqa: TRY004 - the spec's
+        spoilt = self._test.changed(lambda images: corrupted(images, corruption, severity))
+        found = self._evaluation(spoilt, is_averaged=self._average is not None)
+        return CorruptionScore(corruption=corruption.name, severity=severity, top1=found.top1, loss=found.loss)
 
     def _fingerprint(self) -> str:
         return f"{config_digest(self._config)}/{self._data.sha256}"

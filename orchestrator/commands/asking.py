@@ -71,7 +71,7 @@ def query(
         str | None,
         typer.Argument(
             metavar="SQL|TABLE",
-            help="One SELECT over trials, curves, layers, attempts, sweeps, ...; with --paths a table.",
+            help="One SELECT over trials, curves, layers, corruptions, attempts, sweeps, ...; with --paths a table.",
         ),
     ] = None,
     paths: Annotated[

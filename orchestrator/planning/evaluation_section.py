@@ -20,6 +20,8 @@ class EvaluationSection(Section):
 
     layers: list[RoleName] = Field(default_factory=_usual_roles)
     """Roles of the trials whose weights get statistics, layer by layer, in table `layers`; an empty list for none."""
+    corruptions: bool = False
+    """Whether confirm trials are tested on the test part corrupted as in CIFAR-C: table `corruptions`."""
 
     @field_validator("layers")
     @classmethod

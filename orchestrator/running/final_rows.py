@@ -7,13 +7,19 @@ from typing import Any
 
 from orchestrator.planning.plan import Plan
 from orchestrator.running.trial_rows import RunningAttempt
-from orchestrator.store.schema import LayerRow
+from orchestrator.store.schema import CorruptionRow, LayerRow
 
 
-def layer_rows(plan: Plan, attempt: RunningAttempt) -> list[LayerRow]:
-    """The rows of a trained network's weights; none where no statistics were taken."""
-    layers = attempt.ending.layers if attempt.ending else None
-    return [LayerRow(**_place(plan, attempt), **asdict(layer)) for layer in layers or ()]
+def final_rows(plan: Plan, attempt: RunningAttempt) -> list[LayerRow | CorruptionRow]:
+    """The rows of a trained network's weights, and of its tests on corrupted images, as far as there are any."""
+    if attempt.ending is None:
+        return []
+    layers, corruptions = attempt.ending.layers or (), attempt.ending.corruptions or ()
+    place = _place(plan, attempt)
+    return [
+        *(LayerRow(**place, **asdict(layer)) for layer in layers),
+        *(CorruptionRow(**place, **asdict(score)) for score in corruptions),
+    ]
 
 
 def _place(plan: Plan, attempt: RunningAttempt) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from orchestrator.store.live import TableFiles, paths_of, read_live, require
 from orchestrator.store.rows import decode_rows
 from orchestrator.store.schema import (
     AttemptRow,
+    CorruptionRow,
     CurveRow,
     LayerRow,
     Row,
@@ -27,7 +28,7 @@ from orchestrator.store.schema import (
 )
 from orchestrator.store.store import SweepStore
 
-R = TypeVar("R", SweepRow, TrialRow, CurveRow, LayerRow, AttemptRow)
+R = TypeVar("R", SweepRow, TrialRow, CurveRow, LayerRow, CorruptionRow, AttemptRow)
 
 ANY: Mapping[str, str | Collection[str]] = {}
 """A condition that every row fulfils."""

@@ -162,6 +162,9 @@ class TrialRow:
     layers: int | None = column(
         SMALL, "Rows of the trial in `layers`; null where no statistics of its weights were taken.", optional=True
     )
+    corruptions: int | None = column(
+        SMALL, "Rows of the trial in `corruptions`; null where it was not tested on corrupted images.", optional=True
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -250,6 +253,30 @@ class LayerRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CorruptionRow:
+    """A trained network on the test part, spoilt by one corruption in one severity as CIFAR-C is.
+
+    Where the recipe averages the weights, of the average. `trainers.corruptions.catalogue` says what deviates.
+    """
+
+    TABLE: ClassVar[str] = "corruptions"
+    KEY: ClassVar[tuple[str, ...]] = ("sweep", "trial_id", "corruption", "severity")
+
+    sweep: str = column(TEXT, "Name of the sweep.")
+    trial_id: str = column(TEXT, "The trial.")
+    backbone: str = column(TEXT, "Name of the network.")
+    recipe: str = column(TEXT, "Name of the training recipe.")
+    optimizer: str = column(TEXT, "Name of the optimizer.")
+    role: str = column(TEXT, "Role of the trial.")
+    attempt: int = column(SMALL, "The attempt that ended the trial.")
+    driver_epoch: int = column(SMALL, "Which driver of the sweep wrote the row.")
+    corruption: str = column(TEXT, "Name of the corruption: gaussian_noise, ..., jpeg_compression.")
+    severity: int = column(SMALL, "1 to 5.")
+    top1: float = column(METRIC, "Test accuracy on the corrupted images.")
+    loss: float = column(METRIC, "Their test loss, in nats.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptRow:
     """One execution of a trial: a row at its start and another at its end, of which the newer counts."""
 
@@ -284,12 +311,12 @@ class AttemptRow:
     log: str | None = column(TEXT, "What it printed, at most 1 MB: the beginning and the end.", optional=True)
 
 
-Row = SweepRow | TrialRow | CurveRow | LayerRow | AttemptRow
-ROW_TYPES: tuple[type[Row], ...] = (SweepRow, TrialRow, CurveRow, LayerRow, AttemptRow)
+Row = SweepRow | TrialRow | CurveRow | LayerRow | CorruptionRow | AttemptRow
+ROW_TYPES: tuple[type[Row], ...] = (SweepRow, TrialRow, CurveRow, LayerRow, CorruptionRow, AttemptRow)
 
-WRITE_ORDER: tuple[type[Row], ...] = (SweepRow, CurveRow, LayerRow, AttemptRow, TrialRow)
+WRITE_ORDER: tuple[type[Row], ...] = (SweepRow, CurveRow, LayerRow, CorruptionRow, AttemptRow, TrialRow)
 """A trial's row closes it, so it comes last: whatever is killed, a trial in the store has its whole curve there, and
-all of its layers."""
+all of its layers and corruptions."""
 READ_ORDER = WRITE_ORDER[::-1]
 """Against the order of writing: what a row rests on was there before it, and is found after it."""
 
@@ -298,6 +325,7 @@ NEWEST_FIRST: dict[str, tuple[str, ...]] = {
     "trials": ("driver_epoch", "attempt"),
     "curves": ("driver_epoch", "attempt"),
     "layers": ("driver_epoch", "attempt"),
+    "corruptions": ("driver_epoch", "attempt"),
     "attempts": ("driver_epoch", "ended_at"),
 }
 """Per table, the columns that decide which of several rows of one key counts: the highest, nulls lowest."""

@@ -173,6 +173,7 @@ def _marked(row: TrialRow, problem: Problem, driver_epoch: int) -> TrialRow:
         test_top1=None,
         history_sha256=None,
         layers=None,
+        corruptions=None,
         driver_epoch=driver_epoch,
     )
 

@@ -13,7 +13,7 @@ import duckdb
 
 from orchestrator.running.outcomes import DAMAGED
 from orchestrator.store.paths import parse_compacted, parse_part
-from orchestrator.store.schema import AttemptRow, CurveRow, LayerRow, Row, SweepRow, TrialRow
+from orchestrator.store.schema import AttemptRow, CorruptionRow, CurveRow, LayerRow, Row, SweepRow, TrialRow
 from orchestrator.store.store import SweepStore
 from orchestrator.upkeep.findings import Findings, Problem, Remedy
 from orchestrator.upkeep.verify_tables import CheckedTable
@@ -22,7 +22,7 @@ from orchestrator.upkeep.verify_tables import CheckedTable
 
 NAMES_SHOWN = 5
 _MARKED = f"(state = 'FAIL' AND coalesce(trials.reason LIKE '{DAMAGED}:%', false))"
-MEASURED: tuple[type[Row], ...] = (LayerRow,)
+MEASURED: tuple[type[Row], ...] = (LayerRow, CorruptionRow)
 """Tables of what is measured of trained networks; `trials` has a column of each one's name: how many rows it has."""
 _ENDED = "('COMPLETE', 'DIVERGED', 'PRUNED', 'FAIL')"
 

@@ -13,7 +13,7 @@ from orchestrator.errors import StoreError
 from orchestrator.store.latest import newest_first
 from orchestrator.store.live import DamagedManifestError, TableFiles, table_files
 from orchestrator.store.paths import PartName, manifest_name, parse_compacted, parse_manifest, parse_part
-from orchestrator.store.schema import CurveRow, LayerRow, Row, arrow_schema
+from orchestrator.store.schema import CorruptionRow, CurveRow, LayerRow, Row, arrow_schema
 from orchestrator.store.store import SweepStore
 from orchestrator.upkeep.findings import Findings, Problem, Remedy
 from orchestrator.upkeep.verify_files import DamagedFileError, NewerFileError, rows_claimed, rows_of_file
@@ -23,6 +23,7 @@ PASSES = 50
 _NEEDED: dict[type[Row], set[str]] = {
     CurveRow: {"sweep", "trial_id", "epoch", "attempt", "driver_epoch", "val_top1"},
     LayerRow: {"sweep", "trial_id", "layer", "attempt", "driver_epoch"},
+    CorruptionRow: {"sweep", "trial_id", "corruption", "severity", "attempt", "driver_epoch"},
 }
 """What other checks need of the long tables."""
 _LONG_TEXTS = {"log", "traceback"}

@@ -1,4 +1,4 @@
-"""Table `layers`: which trials have rows, each exactly once whatever is killed; and what becomes of lost rows."""
+"""Tables `layers` and `corruptions`: who has rows, each exactly once whatever is killed; what lost rows cost."""
 
 from __future__ import annotations
 
@@ -14,24 +14,36 @@ from orchestrator.planning.plan import Plan
 from orchestrator.planning.spec import parse_spec
 from orchestrator.store.query import read
 from orchestrator.store.reader import read_rows
-from orchestrator.store.schema import LayerRow, TrialRow
+from orchestrator.store.schema import CorruptionRow, LayerRow, TrialRow
 from orchestrator.store.store import SweepStore, open_store
 from orchestrator.upkeep.mending import mend_sweep
 from orchestrator.upkeep.verification import verify_sweep
 from tests.store_examples import put_part
 from tests.sweeps_in_process import compact_here, run_here
+from trainers import vision
+from trainers.corruptions.catalogue import CORRUPTIONS
 
 WEIGHTS = ("0.weight", "5.weight")
 
 
-def plan(**evaluation: Any) -> Plan:
-    """Two trials of each role on very few digits."""
+PROTOCOL = {"default": {"seeds": 2}, "design": {"points": 2}, "confirm": {"top": 1, "seeds": 2}}
+COLOUR = {"backbone": "tests.test_corruptions:stripes_network", "data": "tests.test_corruptions:stripes"}
+
+
+def plan(
+    *,
+    backbone: str = "tests.trial_examples:tiny_network",
+    data: str = "digits",
+    protocol: dict[str, Any] = PROTOCOL,
+    **evaluation: Any,
+) -> Plan:
+    """Two trials of each role on very few images."""
     tables = {
         "sweep": {"name": "s"},
-        "grid": {"backbones": ["tests.trial_examples:tiny_network"], "optimizers": ["adamw"]},
-        "data": {"name": "digits", "validation_fraction": 0.95},
-        "training": {"epochs": 2},
-        "protocol": {"default": {"seeds": 2}, "design": {"points": 2}, "confirm": {"top": 1, "seeds": 2}},
+        "grid": {"backbones": [backbone], "optimizers": ["adamw"]},
+        "data": {"name": data, "validation_fraction": 0.95 if data == "digits" else 0.5},
+        "training": {"epochs": 2, "batch_size": 16},
+        "protocol": protocol,
         "evaluation": evaluation,
     }
     return make_plan(parse_spec(tables))
@@ -114,6 +126,63 @@ def test_rows_that_are_lost_are_noticed_and_come_back(whole: SweepStore, tmp_pat
     run_here(plan(), tmp_path)
     assert layers(sweep) == layers(whole)
     assert verify_sweep(sweep).problems == []
+
+
+def test_confirm_trials_are_tested_on_corrupted_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(vision, "CORRUPTIONS", CORRUPTIONS[10:12])  # all of them take seconds
+    tested, plain = plan(**COLOUR, corruptions=True), plan(**COLOUR)
+    sweep = run_here(tested, tmp_path / "tested", trials=5)
+    sweep = run_here(tested, tmp_path / "tested")
+    trials = {row.trial_id: row for row in read_rows(sweep, TrialRow)}
+    assert {trial.role: trial.corruptions for trial in trials.values()} == {
+        "default": None,
+        "design": None,
+        "confirm": 10,
+    }
+    rows = read_rows(sweep, CorruptionRow)
+    assert len({(row.trial_id, row.corruption, row.severity) for row in rows}) == len(rows) == 2 * 10
+    assert {(row.role, row.attempt == trials[row.trial_id].attempt) for row in rows} == {("confirm", True)}
+    assert all(0 <= row.top1 <= 1 for row in rows)
+    other = run_here(plain, tmp_path / "plain")
+    assert [row.history_sha256 for row in read_rows(other, TrialRow)] == [
+        row.history_sha256 for row in trials.values()
+    ]
+    assert verify_sweep(sweep).problems == []
+    for part in Path(sweep.files.location(sweep.paths.table(CorruptionRow))).glob("part-*.parquet"):
+        part.unlink()
+    told = {problem.problem for problem in verify_sweep(sweep).problems}
+    assert {f"trial {row.trial_id}: it lacks 10 rows of corruptions" for row in rows} <= told
+    assert mend_sweep(sweep).found.problems == []
+    run_here(tested, tmp_path / "tested")
+    again = read_rows(sweep, CorruptionRow)
+    assert [(row.trial_id, row.corruption, row.severity, row.top1, row.loss) for row in again] == [
+        (row.trial_id, row.corruption, row.severity, row.top1, row.loss) for row in rows
+    ]
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ({"data": "digits"}, "colour images of at most 64 px .* digits has 1 channel at 8 px; leave it out"),
+        ({**COLOUR, "protocol": {"default": {"seeds": 1}}}, "tests confirm trials, and the spec has none"),
+    ],
+)
+def test_corruptions_of_what_they_are_not_made_for_are_refused(given: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(SpecError, match=f"evaluation.corruptions = true .*{sentence}"):
+        plan(**given, corruptions=True)
+    plan(**given, corruptions=False)
+
+
+def test_corruptions_of_images_that_are_decoded_on_the_way_are_refused(tmp_path: Path) -> None:
+    tables = {
+        "sweep": {"name": "s"},
+        "grid": {"backbones": ["resnet18"], "optimizers": ["adamw"]},
+        "data": {"name": "imagefolder", "path": str(tmp_path)},
+        "training": {"epochs": 2},
+        "evaluation": {"corruptions": True},
+    }
+    with pytest.raises(SpecError, match="imagefolder has 3 channels at 224 px"):
+        make_plan(parse_spec(tables))
 
 
 @pytest.mark.parametrize(
