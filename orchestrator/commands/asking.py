@@ -72,7 +72,8 @@ def query(
     sql: Annotated[
         str | None,
         typer.Argument(
-            metavar="SQL|TABLE", help="One SELECT over trials, curves, attempts, sweeps, ...; with --paths a table."
+            metavar="SQL|TABLE",
+            help="One SELECT over trials, curves, layers, corruptions, attempts, sweeps, ...; with --paths a table.",
         ),
     ] = None,
     paths: Annotated[

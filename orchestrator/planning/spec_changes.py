@@ -31,7 +31,7 @@ _FREE = {
     "protocol.confirm.seeds",
 }
 """Fields that only add or remove trials, or say where something is."""
-_FREE_TABLES = ("resources", "checkpoints")
+_FREE_TABLES = ("resources", "checkpoints", "evaluation")
 """Tables that change no result. `cpus_per_trial` is an exception: sums are ordered by the number of threads."""
 
 

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 import pyarrow as pa
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 TEXT = pa.string()
 INTEGER = pa.int64()
@@ -167,6 +167,12 @@ class TrialRow:
         "Digests of the user's own source, by part (backbone, optimizer, data), as a JSON object; null without any.",
         optional=True,
     )
+    layers: int | None = column(
+        SMALL, "Rows of the trial in `layers`; null where no statistics of its weights were taken.", optional=True
+    )
+    corruptions: int | None = column(
+        SMALL, "Rows of the trial in `corruptions`; null where it was not tested on corrupted images.", optional=True
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -200,6 +206,82 @@ class CurveRow:
         optional=True,
     )
     val_top1_raw: float | None = column(METRIC, "As `val_top1`, of the weights themselves.", optional=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayerRow:
+    """One weight of a trained network, as a matrix W of `rows` by `columns`.
+
+    Where the recipe averages the weights, of the average. Numbers are null where they are undefined, and all of them
+    where a weight is not finite. `trainers.weight_statistics` has the definitions.
+    """
+
+    TABLE: ClassVar[str] = "layers"
+    KEY: ClassVar[tuple[str, ...]] = ("sweep", "trial_id", "layer")
+
+    sweep: str = column(TEXT, "Name of the sweep.")
+    trial_id: str = column(TEXT, "The trial.")
+    backbone: str = column(TEXT, "Name of the network.")
+    recipe: str = column(TEXT, "Name of the training recipe.")
+    optimizer: str = column(TEXT, "Name of the optimizer.")
+    role: str = column(TEXT, "Role of the trial.")
+    attempt: int = column(SMALL, "The attempt that ended the trial.")
+    driver_epoch: int = column(SMALL, "Which driver of the sweep wrote the row.")
+    layer: str = column(TEXT, "Name of the parameter, as in the network's state.")
+    position: int = column(SMALL, "Place among the network's weights, in the order of their definition, from 0.")
+    kind: str = column(TEXT, "Class of the module that holds it: Conv2d, Linear, ...")
+    rows: int = column(SMALL, "The weight's first dimension: outputs.")
+    columns: int = column(INTEGER, "The product of its other dimensions: inputs, times the places of a kernel.")
+    alpha: float | None = column(
+        PRECISE,
+        "Exponent of the power law in the tail of the eigenvalue density of W'W, by maximum likelihood; its standard "
+        "error is about (alpha - 1) / sqrt(tail). Null where `rows` or `columns` is below 50.",
+        optional=True,
+    )
+    alpha_xmin: float | None = column(
+        PRECISE, "Smallest eigenvalue of the tail: where the distance is smallest.", optional=True
+    )
+    alpha_ks: float | None = column(
+        PRECISE, "Kolmogorov-Smirnov distance between the tail and the power law.", optional=True
+    )
+    tail: int | None = column(SMALL, "Eigenvalues in the tail.", optional=True)
+    entropy: float | None = column(
+        PRECISE,
+        "Of the values, in nats: over 256 equal bins between their 0.1 % and 99.9 % quantile.",
+        optional=True,
+    )
+    l2_norm: float | None = column(PRECISE, "Frobenius norm.", optional=True)
+    pca_energy: float | None = column(
+        PRECISE,
+        "Share of the variance of the rows that the largest tenth of the principal components holds (column means "
+        "taken off).",
+        optional=True,
+    )
+    stable_rank: float | None = column(PRECISE, "Squared Frobenius norm over squared spectral norm.", optional=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CorruptionRow:
+    """A trained network on the test part, spoilt by one corruption in one severity as CIFAR-C is.
+
+    Where the recipe averages the weights, of the average. `trainers.corruptions.catalogue` says what deviates.
+    """
+
+    TABLE: ClassVar[str] = "corruptions"
+    KEY: ClassVar[tuple[str, ...]] = ("sweep", "trial_id", "corruption", "severity")
+
+    sweep: str = column(TEXT, "Name of the sweep.")
+    trial_id: str = column(TEXT, "The trial.")
+    backbone: str = column(TEXT, "Name of the network.")
+    recipe: str = column(TEXT, "Name of the training recipe.")
+    optimizer: str = column(TEXT, "Name of the optimizer.")
+    role: str = column(TEXT, "Role of the trial.")
+    attempt: int = column(SMALL, "The attempt that ended the trial.")
+    driver_epoch: int = column(SMALL, "Which driver of the sweep wrote the row.")
+    corruption: str = column(TEXT, "Name of the corruption: gaussian_noise, ..., jpeg_compression.")
+    severity: int = column(SMALL, "1 to 5.")
+    top1: float = column(METRIC, "Test accuracy on the corrupted images.")
+    loss: float = column(METRIC, "Their test loss, in nats.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -237,11 +319,12 @@ class AttemptRow:
     log: str | None = column(TEXT, "What it printed, at most 1 MB: the beginning and the end.", optional=True)
 
 
-Row = SweepRow | TrialRow | CurveRow | AttemptRow
-ROW_TYPES: tuple[type[Row], ...] = (SweepRow, TrialRow, CurveRow, AttemptRow)
+Row = SweepRow | TrialRow | CurveRow | LayerRow | CorruptionRow | AttemptRow
+ROW_TYPES: tuple[type[Row], ...] = (SweepRow, TrialRow, CurveRow, LayerRow, CorruptionRow, AttemptRow)
 
-WRITE_ORDER: tuple[type[Row], ...] = (SweepRow, CurveRow, AttemptRow, TrialRow)
-"""A trial's row closes it, so it comes last: whatever is killed, a trial in the store has its whole curve there."""
+WRITE_ORDER: tuple[type[Row], ...] = (SweepRow, CurveRow, LayerRow, CorruptionRow, AttemptRow, TrialRow)
+"""A trial's row closes it, so it comes last: whatever is killed, a trial in the store has its whole curve there, and
+all of its layers and corruptions."""
 READ_ORDER = WRITE_ORDER[::-1]
 """Against the order of writing: what a row rests on was there before it, and is found after it."""
 
@@ -249,6 +332,8 @@ NEWEST_FIRST: dict[str, tuple[str, ...]] = {
     "sweeps": ("driver_epoch",),
     "trials": ("driver_epoch", "attempt"),
     "curves": ("driver_epoch", "attempt"),
+    "layers": ("driver_epoch", "attempt"),
+    "corruptions": ("driver_epoch", "attempt"),
     "attempts": ("driver_epoch", "ended_at"),
 }
 """Per table, the columns that decide which of several rows of one key counts: the highest, nulls lowest."""
