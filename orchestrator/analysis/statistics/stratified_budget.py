@@ -51,34 +51,43 @@ def coupling_of_sobol_design(scores: NDArray[np.float64], points: NDArray[np.flo
     if 2 * n > fewest or fewest <= NEIGHBOURS:
         components = VarianceComponents.of(plain, (a, b))
         return CouplingAtBudget(n=n, components=components, mean_score=float(table.mean()), is_plug_in=True)
-    parts = _parts(table)
     changes = [_local(influence, points) for influence in _influences(scores, table, n)]
-    factors = (b / (a - 1), a / (b - 1), 1 / ((a - 1) * (b - 1)))
-    noise = np.array([factor * (change**2).sum() for factor, change in zip(factors, changes, strict=True)])
-    components = VarianceComponents.of(plain - noise / number**2, (a, b))
+    noise = [factor * (change**2).sum() / number**2 for factor, change in zip(_factors(a, b), changes, strict=True)]
+    components = VarianceComponents.of(plain - np.array(noise), (a, b))
+    return _with_intervals(n, table, components, changes)
+
+
+def _with_intervals(
+    n: int, table: NDArray[np.float64], components: VarianceComponents, changes: list[NDArray[np.float64]]
+) -> CouplingAtBudget:
+    number, factors = changes[2].shape[2], _factors(*table.shape)
     # The derivative of each mean square along each point's change, shape (3, N).
     slopes = np.stack(
         [
             2 * factor * np.tensordot(part, change, axes=((0, 1), (0, 1)))
-            for factor, part, change in zip(factors, parts, changes, strict=True)
+            for factor, part, change in zip(factors, _parts(table), changes, strict=True)
         ]
     )
     gram = np.tensordot(changes[2], changes[2], axes=((0, 1), (0, 1))) / number**2
     np.fill_diagonal(gram, 0.0)
     curvature = 2 * float((gram**2).sum()) * factors[2] ** 2
-    half = float(student.ppf(0.975, number - 1)) * np.sqrt((slopes[2] ** 2).sum() / number**2 + curvature)
-    low, high = components.interaction - half, components.interaction + half
-    index_low, index_high = _index_interval(components, slopes, curvature, a)
+    half = float(student.ppf(0.975, number - 1) * np.sqrt((slopes[2] ** 2).sum() / number**2 + curvature))
+    index_low, index_high = _index_interval(components, slopes, curvature, len(table))
     return CouplingAtBudget(
         n=n,
         components=components,
-        interaction_low=float(low),
-        interaction_high=float(high),
+        interaction_low=components.interaction - half,
+        interaction_high=components.interaction + half,
         index_low=index_low,
         index_high=index_high,
         mean_score=float(table.mean()),
         is_plug_in=False,
     )
+
+
+def _factors(a: int, b: int) -> tuple[float, ...]:
+    """What turns sums of squares of row means, column means and interaction into mean squares."""
+    return b / (a - 1), a / (b - 1), 1 / ((a - 1) * (b - 1))
 
 
 def _expected(scores: NDArray[np.float64], n: int) -> NDArray[np.float64]:
