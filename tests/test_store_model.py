@@ -1,6 +1,6 @@
 """Writer, compaction, crashes, readers, damage and mending against a model, in every order hypothesis can think of.
 
-`BOCB_MODEL_EXAMPLES` sets how many histories are tried; the default takes about 30 seconds.
+`BOCB_MODEL_EXAMPLES` sets how many histories are tried; the default takes about 20 seconds.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from orchestrator.store.writer import TableWriter
 from orchestrator.upkeep.mending import mend_sweep
 from tests.store_examples import later, make_row
 
-EXAMPLES = int(os.environ.get("BOCB_MODEL_EXAMPLES", "20"))
+EXAMPLES = int(os.environ.get("BOCB_MODEL_EXAMPLES", "14"))
 STEPS = 25
 SERIAL = {TrialRow: "seed", CurveRow: "train_loss", AttemptRow: "pid"}
 """Per table, a column that tells every row that was ever added from every other."""

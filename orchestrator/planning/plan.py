@@ -274,11 +274,11 @@ def design_points(sweep_seed: int, count: int) -> tuple[tuple[float, ...], ...]:
     A longer design of the same seed starts with the shorter one, so that points can be added to a sweep.
     Source: Sobol sequence with Owen's scrambling (Owen 1998), as in `scipy.stats.qmc.Sobol`.
     """
+    if count == 0:
+        return ()
     # Deferred: `status` counts trials and must not wait for scipy.
     from scipy.stats import qmc
 
-    if count == 0:
-        return ()
     sampler = qmc.Sobol(DESIGN_DIMENSIONS, scramble=True, rng=stream_seed(sweep_seed, "design points"))
     return tuple(tuple(float(value) for value in row) for row in sampler.random(count))
 

@@ -19,7 +19,6 @@ from search_spaces.errors import UserError
 from trainers.config import DataConfig, TrainOn, Validation
 from trainers.data.cifar import check_cifar, read_cifar
 from trainers.data.dataset_info import LAYOUT_NAMES, describe_dataset, is_own, resolve_dataset
-from trainers.data.image_checks import check_layout
 from trainers.data.own_data import load_own_data
 from trainers.imports import check_source
 from trainers.readers.layouts import open_layout
@@ -101,6 +100,9 @@ def check_data(config: DataConfig) -> None:
             f"{info.name} has about {per_class:.0f} training images per class"
         )
     if info.name in LAYOUT_NAMES:
+        # Deferred: decoding brings torch, which takes seconds to import and which other data is checked without.
+        from trainers.data.image_checks import check_layout
+
         check_layout(open_layout(info.name, str(config.path)), config.max_bad_samples)
     elif info.needs_path:
         check_cifar(info, Path(str(config.path)))

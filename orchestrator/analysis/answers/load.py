@@ -57,6 +57,19 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SweepData:
+    """One sweep as read from the store: all that `bocb analyze` needs."""
+
+    sweep: str
+    planned: int | None
+    facts: SpecFacts
+    trials: tuple[TrialRow, ...]
+    """Those that ended and count: see `superseded`."""
+    superseded: int
+    """Trials that ended and that the spec no longer has, or whose setting is no longer among its cell's best."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PageData:
     """One sweep as read from the store; the report needs nothing else."""
 
@@ -72,8 +85,8 @@ class PageData:
     """Attempts under way when the store was read, or cut off by a crash."""
 
 
-def load_page_data(connection: duckdb.DuckDBPyConnection, sweep: str) -> PageData:
-    """Reads one sweep from the views `sweeps`, `trials`, `curves` and `attempts` (one row for each key).
+def load_sweep(connection: duckdb.DuckDBPyConnection, sweep: str) -> SweepData:
+    """Reads the trials of one sweep, and what its spec asked for, from the views `sweeps` and `trials`.
 
     Raises:
         UsageError: The store has no such sweep.
@@ -85,15 +98,30 @@ def load_page_data(connection: duckdb.DuckDBPyConnection, sweep: str) -> PageDat
     if not versions and not trials:
         known = connection.execute("SELECT sweep FROM sweeps UNION SELECT sweep FROM trials").fetchall()
         raise UsageError(str(unknown_name("sweep", sweep, [name for (name,) in known])))
-    planned = int(versions[0]["trials_planned"]) if versions else None
-    return PageData(
+    return SweepData(
         sweep=sweep,
-        planned=planned,
+        planned=int(versions[0]["trials_planned"]) if versions else None,
         facts=_facts(versions[0]) if versions else SpecFacts(),
         trials=trials,
-        curves=_load_curves(connection, sweep, trials),
+        superseded=_count(connection, "SELECT count(*) FROM trials WHERE sweep = ? AND superseded", sweep),
+    )
+
+
+def load_page_data(connection: duckdb.DuckDBPyConnection, sweep: str) -> PageData:
+    """Reads one sweep from the views `sweeps`, `trials`, `curves` and `attempts` (one row for each key).
+
+    Raises:
+        UsageError: The store has no such sweep.
+    """
+    data = load_sweep(connection, sweep)
+    return PageData(
+        sweep=sweep,
+        planned=data.planned,
+        facts=data.facts,
+        trials=data.trials,
+        curves=_load_curves(connection, sweep, data.trials),
         failures=_load_failures(connection, sweep),
-        running=_count_running(connection, sweep),
+        running=_count(connection, _RUNNING, sweep),
     )
 
 
@@ -145,13 +173,15 @@ def _load_failures(connection: duckdb.DuckDBPyConnection, sweep: str) -> tuple[F
     )
 
 
-def _count_running(connection: duckdb.DuckDBPyConnection, sweep: str) -> int:
-    (number,) = connection.execute(
-        "SELECT count(DISTINCT trial_id) FROM attempts a WHERE sweep = ? AND outcome = 'RUNNING' AND driver_epoch = "
-        "(SELECT max(driver_epoch) FROM attempts WHERE sweep = a.sweep) AND NOT EXISTS "
-        "(SELECT 1 FROM trials t WHERE t.sweep = a.sweep AND t.trial_id = a.trial_id)",
-        [sweep],
-    ).fetchone() or (0,)
+_RUNNING = (
+    "SELECT count(DISTINCT trial_id) FROM attempts a WHERE sweep = ? AND outcome = 'RUNNING' AND driver_epoch = "
+    "(SELECT max(driver_epoch) FROM attempts WHERE sweep = a.sweep) AND NOT EXISTS "
+    "(SELECT 1 FROM trials t WHERE t.sweep = a.sweep AND t.trial_id = a.trial_id)"
+)
+
+
+def _count(connection: duckdb.DuckDBPyConnection, sql: str, sweep: str) -> int:
+    (number,) = connection.execute(sql, [sweep]).fetchone() or (0,)
     return int(number)
 
 

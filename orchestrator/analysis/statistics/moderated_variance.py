@@ -1,0 +1,94 @@
+"""Variances of cells with two or three replicates: each on its own is too noisy, one for all is wrong for some."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import brentq
+from scipy.special import polygamma, psi
+
+_SMALLEST = 1e-5
+"""A variance of 0 is taken as this share of the median one: accuracies are counts, and counts may agree by chance."""
+_MOST_PRIOR = 1e6
+"""Prior degrees of freedom beyond which all cells have one variance."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CellVariances:
+    """Error variances of cells, each shrunk towards a common one."""
+
+    means: NDArray[np.float64]
+    """Shape (a, b): means over the replicates, NaN without any."""
+    mean_variances: NDArray[np.float64]
+    """Shape (a, b): moderated variance of a replicate over their number; NaN without any."""
+    degrees: NDArray[np.float64]
+    """Shape (a, b): degrees of freedom of each, own plus prior."""
+    prior_degrees: float
+    """How alike the cells' variances are; `inf` where they differ no more than chance has it."""
+    residual_degrees: int
+    """Of all cells together: no variance made from them has more."""
+
+    def combined_degrees(self, variance: NDArray[np.float64], squares: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Degrees of freedom of a sum of variances, Satterthwaite's (1946).
+
+        Args:
+            variance: The sum, of any shape.
+            squares: Sum of each part's square over its degrees of freedom, of the same shape.
+        """
+        return np.minimum(variance**2 / squares, float(self.residual_degrees))
+
+
+def moderated_variances(scores: NDArray[np.float64]) -> CellVariances | None:
+    """Empirical-Bayes variances of Smyth (2004), equations 3 to 6 and section 6.2.
+
+    Cell variances are taken as draws of a scaled inverse chi-squared distribution whose scale and degrees of freedom
+    come from the mean and variance of their logarithms. A cell of three replicates so borrows from the others as
+    much as the others' likeness allows, and an unstable cell keeps a large variance of its own.
+
+    Args:
+        scores: Shape (a, b, r), NaN where missing.
+
+    Returns:
+        None where no cell has two replicates, or none of them spread.
+    """
+    if scores.ndim != 3:
+        raise ValueError(f"scores have three axes: rows, columns, replicates; got {scores.ndim}")
+    there = np.isfinite(scores)
+    number = there.sum(axis=2)
+    means = np.where(number > 0, np.where(there, scores, 0.0).sum(axis=2) / np.maximum(number, 1), np.nan)
+    squares = np.where(there, (scores - means[:, :, None]) ** 2, 0.0).sum(axis=2)
+    degrees = np.maximum(number - 1, 0)
+    known = degrees > 0
+    # Equal decimals have a mean that differs from them in the last bit.
+    variances = np.where(squares > 1e-20, squares, 0.0) / np.maximum(degrees, 1)
+    if not variances[known].any():
+        return None
+    floor = _SMALLEST * float(np.median(variances[known])) or _SMALLEST * float(variances[known].mean())
+    scale, prior = _prior(np.maximum(variances[known], floor), degrees[known].astype(np.float64))
+    if np.isinf(prior):
+        moderated = np.full(number.shape, scale)
+    else:
+        moderated = (prior * scale + degrees * variances) / (prior + degrees)
+    every = int(degrees.sum())
+    return CellVariances(
+        means=means,
+        mean_variances=np.where(number > 0, moderated / np.maximum(number, 1), np.nan),
+        degrees=np.minimum(prior + degrees, float(every)),
+        prior_degrees=prior,
+        residual_degrees=every,
+    )
+
+
+def _prior(variances: NDArray[np.float64], degrees: NDArray[np.float64]) -> tuple[float, float]:
+    """Scale and degrees of freedom of the distribution that the variances come from."""
+    pooled = float((variances * degrees).sum() / degrees.sum())
+    if len(variances) < 2:
+        return pooled, np.inf
+    logs = np.log(variances) - psi(degrees / 2) + np.log(degrees / 2)
+    excess = float(logs.var(ddof=1) - polygamma(1, degrees / 2).mean())
+    if excess <= polygamma(1, _MOST_PRIOR / 2):
+        return pooled, np.inf
+    half = float(brentq(lambda x: polygamma(1, x) - excess, 1e-8, _MOST_PRIOR))
+    return float(np.exp(logs.mean() + psi(half) - np.log(half))), 2 * half
