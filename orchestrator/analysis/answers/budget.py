@@ -17,7 +17,7 @@ from orchestrator.store.schema import TrialRow
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BudgetCoupling:
+class CouplingPoint:
     """Coupling at one budget; variances in squared percentage points, None where undefined."""
 
     n: int
@@ -44,7 +44,7 @@ class BudgetCoupling:
 class CouplingByBudget:
     """C(n) for n = 1, 2, 4, ..., with what it rests on."""
 
-    budgets: tuple[BudgetCoupling, ...]
+    budgets: tuple[CouplingPoint, ...]
     estimator: str | None
     """`neighbours` for a design whose coordinates are recorded; `disjoint sets` otherwise, which takes its points for
     random and gives too small a coupling where they are spread more evenly."""
@@ -151,11 +151,11 @@ def _leading(vectors: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
 
 def _at(
     scores: NDArray[np.float64], where: NDArray[np.float64] | None, n: int, rng: np.random.Generator
-) -> BudgetCoupling:
+) -> CouplingPoint:
     found: CouplingAtBudget = (
         coupling_at_budget(scores, n, rng) if where is None else coupling_of_sobol_design(scores, where, n)
     )
-    return BudgetCoupling(
+    return CouplingPoint(
         n=n,
         sigma2_interaction=found.components.interaction,
         low=found.interaction_low,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -17,6 +16,7 @@ from orchestrator.analysis.answers.rate_response import RateResponse, rate_respo
 from orchestrator.analysis.answers.roles import require_role, trials_of_role
 from orchestrator.analysis.answers.score_tables import Exclusion, has_score, key_of
 from orchestrator.analysis.answers.summary import CellKey, cells_in_order
+from orchestrator.analysis.answers.tuned_settings import by_cell
 from orchestrator.analysis.answers.tuning import BAND_CONFIDENCE, AlphaTunability, TuningPoint, tuning_of
 from orchestrator.analysis.statistics.near_optimal import NearOptimalVolume, near_optimal_volume
 from orchestrator.analysis.statistics.tuning_curves import CdfBand, cdf_band
@@ -130,23 +130,16 @@ def cell_sensitivities(
     require_role(confirm, "confirm", "a confirmed optimum")
     keys = cells_in_order(grid, {key_of(trial) for trial in (*design, *default, *confirm)})
     laid_out = lay_out(design, keys)
-    by_cell = [_by_cell(found) for found in (design, default, confirm)]
+    trials_of = [by_cell(found) for found in (design, default, confirm)]
     scores = _scores_by_cell(laid_out, keys)
-    optima = {key: optimum_of(*(trials.get(key, []) for trials in by_cell), scores=scores[key]) for key in keys}
+    optima = {key: optimum_of(*(found.get(key, []) for found in trials_of), scores=scores[key]) for key in keys}
     shares = sobol_by_cell(laid_out, scores, rng) if laid_out else {}
     bands = {size: cdf_band(size, BAND_CONFIDENCE, rng) for size in sorted({len(s) for s in scores.values()} - {0})}
     best = _best_of_rows(scores)
     return tuple(
-        _cell(key, by_cell[0].get(key, []), scores[key], optima[key], laid_out, shares.get(key), bands, best)
+        _cell(key, trials_of[0].get(key, []), scores[key], optima[key], laid_out, shares.get(key), bands, best)
         for key in keys
     )
-
-
-def _by_cell(trials: Sequence[TrialRow]) -> Mapping[CellKey, list[TrialRow]]:
-    found: dict[CellKey, list[TrialRow]] = defaultdict(list)
-    for trial in trials:
-        found[key_of(trial)].append(trial)
-    return found
 
 
 def _scores_by_cell(design: Design | None, keys: Sequence[CellKey]) -> dict[CellKey, dict[int, float]]:

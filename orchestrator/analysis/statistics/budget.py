@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from scipy.stats import t as student
 
 from orchestrator.analysis.statistics.tuning_curves import expected_best
+from orchestrator.analysis.statistics.variance_components import coupling_index
 
 PARTITIONS = 64
 """Random partitions of the points, averaged: their own noise is then far below that of the design."""
@@ -43,12 +44,12 @@ class VarianceComponents:
     @property
     def index(self) -> float | None:
         """Interaction over column and interaction, negative parts taken as 0; None where both are."""
-        return _ratio(self.interaction, self.column)
+        return coupling_index(self.interaction, self.column)
 
     @property
     def share(self) -> float | None:
         """Interaction over all three, negative parts taken as 0; None where all are."""
-        return _ratio(self.interaction, self.column, self.row)
+        return coupling_index(self.interaction, max(0.0, self.row) + max(0.0, self.column))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,8 +168,3 @@ def _jackknife(estimate: float | None, left_out: list[float | None]) -> tuple[fl
     error = float(np.sqrt((groups - 1) / groups * ((values - values.mean()) ** 2).sum()))
     half = float(student.ppf(0.975, groups - 1)) * error
     return estimate - half, estimate + half
-
-
-def _ratio(part: float, *others: float) -> float | None:
-    whole = sum(max(0.0, value) for value in (part, *others))
-    return max(0.0, part) / whole if whole > 0 else None
