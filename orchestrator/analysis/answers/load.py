@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import duckdb
 
@@ -14,8 +14,10 @@ from orchestrator.analysis.answers.curves import Curve, trials_to_draw
 from orchestrator.analysis.answers.summary import CellKey, counted
 from orchestrator.errors import StoreError, UsageError
 from orchestrator.planning.imported_spec import import_record
-from orchestrator.store.schema import TrialRow
+from orchestrator.store.schema import CorruptionRow, LayerRow, TrialRow, columns_of
 from search_spaces.errors import unknown_name
+
+R = TypeVar("R", LayerRow, CorruptionRow)
 
 MAX_FAILURES = 200
 """Failed trials listed on a page."""
@@ -68,6 +70,10 @@ class SweepData:
     """Those that ended and count: see `superseded`."""
     superseded: int
     """Trials that ended and that the spec no longer has, or whose setting is no longer among its cell's best."""
+    layers: tuple[LayerRow, ...] = ()
+    """Weight statistics of the networks that these trials trained."""
+    corruptions: tuple[CorruptionRow, ...] = ()
+    """What they do on corrupted images."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,6 +110,8 @@ def load_sweep(connection: duckdb.DuckDBPyConnection, sweep: str) -> SweepData:
         planned=int(versions[0]["trials_planned"]) if versions else None,
         facts=_facts(versions[0]) if versions else SpecFacts(),
         trials=trials,
+        layers=_load_of_trials(connection, sweep, LayerRow, "backbone, recipe, optimizer, trial_id, position"),
+        corruptions=_load_of_trials(connection, sweep, CorruptionRow, "trial_id, corruption, severity"),
         superseded=_count(connection, "SELECT count(*) FROM trials WHERE sweep = ? AND superseded", sweep),
     )
 
@@ -138,6 +146,19 @@ def _load_trials(connection: duckdb.DuckDBPyConnection, sweep: str) -> tuple[Tri
     order = "backbone, recipe, optimizer, role, number, trial_id"
     sql = f"SELECT {columns} FROM trials WHERE sweep = ? AND NOT superseded ORDER BY {order}"  # noqa: S608
     return tuple(TrialRow(**record) for record in _records(connection, sql, [sweep]))
+
+
+def _load_of_trials(
+    connection: duckdb.DuckDBPyConnection, sweep: str, row_type: type[R], order: str
+) -> tuple[R, ...]:
+    """The rows of a table that belong to trials which count."""
+    columns = ", ".join(f"r.{column.name}" for column in columns_of(row_type))
+    # Column and table names come from our schema, not from a user.
+    sql = (
+        f"SELECT {columns} FROM {row_type.TABLE} r JOIN trials t USING (sweep, trial_id) "  # noqa: S608
+        f"WHERE r.sweep = ? AND NOT t.superseded ORDER BY {', '.join(f'r.{name}' for name in order.split(', '))}"
+    )
+    return tuple(row_type(**record) for record in _records(connection, sql, [sweep]))
 
 
 def _load_curves(
