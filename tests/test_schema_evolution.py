@@ -34,6 +34,8 @@ def test_it_is_read_queried_and_verified(old_store: Store) -> None:
     assert read(old_store, lambda connection: connection.execute(sql).fetchone()) == (ENDED, ENDED)
     sql = "SELECT count(*) FROM curves SEMI JOIN trials USING (sweep, trial_id)"
     assert read(old_store, lambda connection: connection.execute(sql).fetchone()) == (ENDED * EPOCHS,)
+    sql = "SELECT count(*), count(alpha) FROM layers"
+    assert read(old_store, lambda connection: connection.execute(sql).fetchone()) == (0, 0)
     status = sweep_status(old_store, "old")
     assert (status.planned, status.states) == (PLANNED, {"COMPLETE": ENDED})
     assert verify_sweep(old_store.sweep("old")).problems == []

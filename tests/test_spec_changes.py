@@ -29,6 +29,8 @@ SMALL = {"default": {"seeds": 1}, "design": {"points": 4}, "tune": {"trials": 3}
         {"protocol": {**SMALL, "design": {"points": 8}, "tune": {"trials": 9}}},
         {"resources": {"max_concurrent": 7, "max_gpu_hours": 3}},
         {"checkpoints": {"interval_seconds": 1}},
+        {"evaluation": {"layers": []}},
+        {"evaluation": {"layers": ["design", "tune"]}},
         {"grid": {"optimizers": ["sgd", "adamw", "lion"]}, "search_spaces": {"lion": {"lr": [1e-5, 1e-2]}}},
     ],
 )

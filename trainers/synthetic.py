@@ -28,6 +28,7 @@ from search_spaces.datasets import get_dataset
 from search_spaces.errors import UserError
 from search_spaces.optimizers import OptimizerInfo, check_hyperparameters, get_optimizer
 from trainers.config import TrialConfig, config_digest
+from trainers.final_measurements import CorruptionScore, LayerStatistics
 from trainers.imports import OWN_CODE_ERRORS, check_source, load_callable
 from trainers.measurement import Measurement
 from trainers.memory import resident_memory
@@ -193,6 +194,18 @@ class SyntheticTrainer:
         """Accuracy on another sample of the same size: the same truth with noise of its own."""
         accuracy = self._accuracy("test")
         return CHANCE if accuracy is None else accuracy
+
+    def weight_statistics(self) -> tuple[LayerStatistics, ...]:
+        """Of no weight: there is no network."""
+        return ()
+
+    def evaluate_corruptions(self) -> tuple[CorruptionScore, ...]:
+        """There are no images to spoil.
+
+        Raises:
+            ValueError: Always.
+        """
+        raise ValueError("data set synthetic has no images that could be corrupted")
 
     def peak_memory(self) -> int:
         """The process's resident size now, in bytes."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from search_spaces.optimizers import HpValue
+from trainers.final_measurements import CorruptionScore, LayerStatistics
 from trainers.measurement import Measurement
 
 
@@ -81,6 +82,18 @@ class Trainer(Protocol):
 
     def evaluate_test(self) -> float:
         """Top-1 accuracy on the test part, as a fraction; changes no state that later epochs depend on."""
+        ...
+
+    def weight_statistics(self) -> tuple[LayerStatistics, ...]:
+        """Statistics of every weight of the network that `evaluate_test` tests; changes nothing."""
+        ...
+
+    def evaluate_corruptions(self) -> tuple[CorruptionScore, ...]:
+        """As `evaluate_test`, of the test part spoilt by every corruption in every severity.
+
+        Raises:
+            ValueError: There are no images, or none of a kind that corruptions are made for.
+        """
         ...
 
     def peak_memory(self) -> int:

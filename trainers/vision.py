@@ -18,10 +18,12 @@ import torch
 
 from search_spaces.backbones import acting_drop_path
 from trainers.config import TrialConfig, config_digest
+from trainers.corruptions.catalogue import CORRUPTIONS, SEVERITIES, Corruption, corrupted
 from trainers.data.datasets import ImageSet, load_trial_data
 from trainers.data.images import Framing, Images, ResidentImages, framing_of
 from trainers.data.streams import StreamedImages
 from trainers.evaluation import Evaluation, evaluate, guessing
+from trainers.final_measurements import CorruptionScore, LayerStatistics
 from trainers.measurement import Measurement
 from trainers.memory import resident_memory
 from trainers.networks.backbones import build_backbone
@@ -37,6 +39,7 @@ from trainers.seeds import stream_seed
 from trainers.snapshot import load_snapshot, snapshot_of
 from trainers.step import TrainingStep
 from trainers.trainer import Resolved
+from trainers.weight_statistics import weight_statistics
 
 _EVALUATION_BATCH = 512
 _EVALUATION_PIXELS = 128 * 224**2
@@ -177,6 +180,19 @@ class VisionTrainer:
         """Top-1 accuracy on the test part, as a fraction; changes no state that later epochs depend on."""
         return self._evaluation(self._test, is_averaged=self._average is not None).top1
 
+    def weight_statistics(self) -> tuple[LayerStatistics, ...]:
+        """Statistics of every weight; where the recipe averages the weights, of the average."""
+        with self._average.applied() if self._average else nullcontext():
+            return weight_statistics(self._network)
+
+    def evaluate_corruptions(self) -> tuple[CorruptionScore, ...]:
+        """As `evaluate_test`, of the test part spoilt by every corruption in every severity.
+
+        Raises:
+            ValueError: The images are decoded on the way, and not of the size that corruptions are made for.
+        """
+        return tuple(self._corruption_score(corruption, s) for corruption in CORRUPTIONS for s in SEVERITIES)
+
     def peak_memory(self) -> int:
         """Bytes: the GPU's peak since the trainer was built; on the CPU the process's resident size now."""
         if self._device.type == "cuda":
@@ -218,6 +234,14 @@ class VisionTrainer:
             tensor.to(self._device) for tensor in (progress.losses, progress.grad_norms)
         )
         self._progress = progress
+
+    def _corruption_score(self, corruption: Corruption, severity: int) -> CorruptionScore:
+        if not isinstance(self._test, ResidentImages):
+            name = self._config.data.name
+            raise ValueError(f"corruptions are of small images; {name} is decoded from files")  # noqa: TRY004 - the spec's
+        spoilt = self._test.changed(lambda images: corrupted(images, corruption, severity))
+        found = self._evaluation(spoilt, is_averaged=self._average is not None)
+        return CorruptionScore(corruption=corruption.name, severity=severity, top1=found.top1, loss=found.loss)
 
     def _fingerprint(self) -> str:
         return f"{config_digest(self._config)}/{self._data.sha256}"

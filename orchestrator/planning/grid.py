@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from orchestrator.errors import SpecError
-from orchestrator.planning.plan import Cell, Plan, cell_key, check_dimensions
+from orchestrator.planning.plan import Cell, Plan, Role, cell_key, check_dimensions
 from orchestrator.planning.spec import OptimizerSection, RangeTable, Spec
 from search_spaces.backbones import BackboneInfo, expand_backbones, form_for, full_name, image_size_for
 from search_spaces.errors import UserError
@@ -19,11 +19,14 @@ from search_spaces.optimizers import (
     with_ranges,
 )
 from search_spaces.paper_settings import paper_setting
+from search_spaces.recipe_info import Form
 from search_spaces.recipes import Recipe, acting_recipe, recipe_for
 from trainers.config import DataConfig, TrainOn, Validation
 from trainers.data.dataset_info import is_own, resolve_dataset
 from trainers.imports import source_sha256
 from trainers.networks.backbones import resolve_backbone
+
+COLOURS = 3
 
 _NEEDS = {
     "drop_path": "stochastic depth needs a backbone with residual branches",
@@ -51,6 +54,7 @@ def make_plan(spec: Spec) -> Plan:
     except UserError as error:
         raise SpecError(str(error)) from None
     _check_paper_settings(plan)
+    _check_corruptions(plan)
     return plan
 
 
@@ -195,6 +199,23 @@ def _check_paper_settings(plan: Plan) -> None:
         raise SpecError(
             f"[search_spaces.{next(iter(spec.search_spaces))}] changes no trial: {field} has its own values; "
             "leave it out, or add [protocol.design] points"
+        )
+
+
+def _check_corruptions(plan: Plan) -> None:
+    """Refuses corruptions where there is nothing to test on them, or images they are not made for."""
+    if not plan.spec.evaluation.corruptions:
+        return
+    if not plan.trials_by_role()[Role.CONFIRM]:
+        raise SpecError(
+            "evaluation.corruptions = true tests confirm trials, and the spec has none; add [protocol.confirm]"
+        )
+    dataset = resolve_dataset(plan.data.name)
+    if dataset.channels != COLOURS or dataset.form is not Form.CIFAR:
+        raise SpecError(
+            "evaluation.corruptions = true takes colour images of at most 64 px that are held in memory, such as "
+            f"cifar10, cifar100 or arrays of your own; {dataset.name} has {dataset.channels} "
+            f"channel{'s' if dataset.channels > 1 else ''} at {dataset.image_size} px; leave it out"
         )
 
 

@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from orchestrator.errors import SpecError, StoreError
+from orchestrator.planning.evaluation_section import EvaluationSection
 from orchestrator.planning.sections import Count, Name, NameList, Positive, Positive64, Section
 from orchestrator.planning.spec_errors import sentence_of
 from orchestrator.planning.training_section import TrainingSection
@@ -202,6 +203,7 @@ class Spec(Section):
     protocol: ProtocolSection = FULL_PROTOCOL
     resources: ResourcesSection = ResourcesSection()
     checkpoints: CheckpointsSection = CheckpointsSection()
+    evaluation: EvaluationSection = EvaluationSection()
     search_spaces: dict[Name, dict[Name, Range]] = Field(default_factory=dict)
     optimizers: dict[Name, OptimizerSection] = Field(default_factory=dict)
 

@@ -14,6 +14,7 @@ from enum import Enum, auto
 
 from orchestrator.clock import utc_now
 from orchestrator.planning.plan import Plan, PlannedTrial, Role, cell_key
+from orchestrator.running.final_rows import final_rows
 from orchestrator.running.history import History
 from orchestrator.running.kept_checkpoints import keeps_checkpoint, leftover_checkpoints
 from orchestrator.running.outcomes import (
@@ -253,6 +254,8 @@ class Driver:
             sweep=self._store.name,
             checkpoint_seconds=self.plan.spec.checkpoints.interval_seconds,
             keep_checkpoint=keeps_checkpoint(self.plan, trial.role, State.COMPLETE),
+            layers=trial.role in self.plan.spec.evaluation.layers,
+            corruptions=self.plan.spec.evaluation.corruptions and trial.role is Role.CONFIRM,
         )
 
     def _judge(self, running: RunningAttempt, ending: Ending) -> Verdict:
@@ -285,6 +288,8 @@ class Driver:
         if verdict.state is None:
             self.queue.put_back(trial)
             return
+        for measured in final_rows(self.plan, running):
+            self._writer.add(measured)
         row = trial_row(self.plan, running, verdict, micro_batch=micro_batch)
         ticket = self._writer.add(row)
         self.queue.close(row)

@@ -200,11 +200,12 @@ def gpu_share(plan: Plan) -> float:
 
 
 def gpu_seconds(plan: Plan, attempt: RunningAttempt) -> float:
-    """What the attempt cost: time in the epochs it trained itself, times the share of a GPU that it held."""
+    """What the attempt cost: time in its own epochs and after the last one, times the share of a GPU that it held."""
     if attempt.resolved is None or attempt.resolved.device == "cpu":
         return 0.0
     own = [m.seconds for m in attempt.history if m.epoch > attempt.restored_epochs]
-    return sum(own) * gpu_share(plan)
+    after = attempt.ending.seconds if attempt.ending else 0.0
+    return (sum(own) + after) * gpu_share(plan)
 
 
 def _hyperparameters(hp: Mapping[str, HpValue]) -> dict[str, Any]:
@@ -226,6 +227,8 @@ def _curve_facts(attempt: RunningAttempt, *, is_result: bool) -> dict[str, Any]:
         "images_per_second": images / seconds if seconds > 0 else None,
         "test_top1": ending.test_top1 if ending else None,
         "peak_memory": ending.peak_memory if ending else None,
+        "layers": len(ending.layers) if ending and ending.layers is not None else None,
+        "corruptions": len(ending.corruptions) if ending and ending.corruptions is not None else None,
     }
     if is_result and history:
         facts |= _summaries([measurement.val_top1 for measurement in history], "")

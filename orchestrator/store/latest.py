@@ -32,6 +32,8 @@ FOLLOW_FROM_KEY: dict[str, tuple[str, ...]] = {
     "sweeps": (),
     "trials": ("backbone", "recipe", "optimizer", "role"),
     "curves": ("backbone", "optimizer", "role"),
+    "layers": ("backbone", "recipe", "optimizer", "role"),
+    "corruptions": ("backbone", "recipe", "optimizer", "role"),
     "attempts": (),
 }
 """Per table, the columns that are the same in all rows of a key, because a trial's id is made of them."""

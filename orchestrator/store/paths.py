@@ -1,7 +1,7 @@
 """The names of all files of a sweep, in one place: what is made here is parsed here, and nowhere else.
 
 STORE/SWEEP/
-    sweeps/ trials/ curves/ attempts/       one folder per table
+    sweeps/ trials/ curves/ layers/ corruptions/ attempts/      one folder per table
         part-<driver_epoch>-<sequence>.parquet      written as results arrive
         compact-<generation>-<n>.parquet            what compaction makes of them
         _manifest-<generation>.json                 which files count; `_` hides it from readers of folders

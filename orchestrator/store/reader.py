@@ -15,10 +15,20 @@ from orchestrator.store.guard import one_sentence
 from orchestrator.store.latest import newest_rows
 from orchestrator.store.live import TableFiles, paths_of, read_live, require
 from orchestrator.store.rows import decode_rows
-from orchestrator.store.schema import AttemptRow, CurveRow, Row, SweepRow, TrialRow, arrow_schema, columns_of
+from orchestrator.store.schema import (
+    AttemptRow,
+    CorruptionRow,
+    CurveRow,
+    LayerRow,
+    Row,
+    SweepRow,
+    TrialRow,
+    arrow_schema,
+    columns_of,
+)
 from orchestrator.store.store import SweepStore
 
-R = TypeVar("R", SweepRow, TrialRow, CurveRow, AttemptRow)
+R = TypeVar("R", SweepRow, TrialRow, CurveRow, LayerRow, CorruptionRow, AttemptRow)
 
 ANY: Mapping[str, str | Collection[str]] = {}
 """A condition that every row fulfils."""

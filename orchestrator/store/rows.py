@@ -23,7 +23,9 @@ from orchestrator.store.schema import (
     SMALL,
     TEXT,
     AttemptRow,
+    CorruptionRow,
     CurveRow,
+    LayerRow,
     Row,
     SweepRow,
     TrialRow,
@@ -32,7 +34,7 @@ from orchestrator.store.schema import (
 )
 from orchestrator.store.seal import sealed_writer
 
-R = TypeVar("R", SweepRow, TrialRow, CurveRow, AttemptRow)
+R = TypeVar("R", SweepRow, TrialRow, CurveRow, LayerRow, CorruptionRow, AttemptRow)
 
 
 def _is_integer(limit: int, value: Any) -> bool:

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 import pyarrow as pa
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 TEXT = pa.string()
 INTEGER = pa.int64()
@@ -45,7 +45,7 @@ class SweepRow:
     sweep: str = column(TEXT, "Name of the sweep.")
     version: int = column(SMALL, "1 for the first, one more for each change of spec, code or packages.")
     driver_epoch: int = column(SMALL, "Which driver of the sweep wrote the row: 1, 2, ...")
-    spec: str = column(TEXT, "The validated spec, as canonical JSON.")
+    spec: str = column(TEXT, "The validated spec, as canonical JSON; where imported, the file and what it had.")
     spec_sha256: str = column(TEXT, "SHA-256 of `spec`.")
     trials_planned: int = column(
         INTEGER, "Trials of the whole plan, without those that can never run: a cell may have nothing to confirm."
@@ -70,12 +70,17 @@ class TrialRow:
     optimizer: str = column(TEXT, "Name of the optimizer.")
     dataset: str = column(TEXT, "Name of the data set.")
     input_size: int | None = column(SMALL, "Side of the images the network saw, in pixels.", optional=True)
-    batch_size: int = column(SMALL, "Images per optimizer step.")
+    batch_size: int = column(SMALL, "Images per optimizer step; 0 where imported.")
     precision: str | None = column(TEXT, "Arithmetic of forward and backward passes.", optional=True)
-    role: str = column(TEXT, "Why the trial exists: default, design, tune or confirm.")
+    role: str = column(
+        TEXT,
+        "Why the trial exists: default, design, tune or confirm; imported where its result comes from elsewhere.",
+    )
     number: int = column(SMALL, "Number of its setting within its cell and role, from 0.")
     replicate: int = column(SMALL, "Repetition of the same setting under another seed, from 0.")
-    seed: int = column(INTEGER, "Seed of every random stream of the trial.")
+    seed: int = column(
+        INTEGER, "Seed of every random stream of the trial; where imported what the file says, else `replicate`."
+    )
     state: str = column(TEXT, "COMPLETE, DIVERGED, PRUNED or FAIL.")
     reason: str | None = column(TEXT, "Why it is not COMPLETE, in a few words.", optional=True)
     score: float | None = column(
@@ -91,14 +96,15 @@ class TrialRow:
         METRIC, "Median validation accuracy of the last ten epochs.", optional=True
     )
     test_top1: float | None = column(METRIC, "Test accuracy after the last epoch; never selected on.", optional=True)
-    epochs_done: int = column(SMALL, "Epochs trained.")
-    epochs_planned: int = column(SMALL, "Epochs of the whole budget.")
-    hp: str = column(TEXT, "Every hyper-parameter that acted, as a JSON object.")
+    epochs_done: int = column(SMALL, "Epochs trained; 0 where imported.")
+    epochs_planned: int = column(SMALL, "Epochs of the whole budget; 0 where imported.")
+    hp: str = column(TEXT, "Every hyper-parameter that acted, as a JSON object; empty where imported.")
     hp_source: str = column(
         TEXT,
         "Where the values come from: default (published), design, tune (a sampler), paper (what the paper tuned for "
         "the pair), paper-grid (the grid around that) or inferred (the paper has none for the pair: its setting or "
-        "the middle of its grid is that of related backbones). Confirm trials have that of the trial they repeat.",
+        "the middle of its grid is that of related backbones); imported where they are not known. Confirm trials "
+        "have that of the trial they repeat.",
     )
     hp_lr: float | None = column(PRECISE, "Peak learning rate.", optional=True)
     hp_weight_decay: float | None = column(PRECISE, "Weight decay of the decayed parameters.", optional=True)
@@ -111,9 +117,9 @@ class TrialRow:
     groups: str | None = column(TEXT, "Parameter groups with their weight decay, as a JSON list.", optional=True)
     parameters: int | None = column(INTEGER, "Number of trained scalars.", optional=True)
     classes: int | None = column(SMALL, "Number of classes.", optional=True)
-    attempt: int = column(SMALL, "The attempt that ended the trial, from 1.")
+    attempt: int = column(SMALL, "The attempt that ended the trial, from 1; 0 where imported: nothing ran here.")
     driver_epoch: int = column(SMALL, "Which driver of the sweep wrote the row: 1, 2, ...")
-    started_at: datetime = column(MOMENT, "When the last attempt started (UTC).")
+    started_at: datetime = column(MOMENT, "When the last attempt started (UTC); where imported, when that was.")
     ended_at: datetime = column(MOMENT, "When the trial ended (UTC).")
     train_seconds: float | None = column(
         PRECISE, "Time in training and evaluation over all attempts kept.", optional=True
@@ -124,8 +130,10 @@ class TrialRow:
         INTEGER, "Bytes: device peak, or the process's resident size on CPUs.", optional=True
     )
     device: str | None = column(TEXT, "cpu, or the GPU's product name.", optional=True)
-    code_version: str = column(TEXT, "Version of bocb and digest of its source.")
-    recipe_sha256: str = column(TEXT, "Digest of the resolved recipe.")
+    code_version: str = column(
+        TEXT, "Version of bocb and digest of its source; where imported of the one that did it."
+    )
+    recipe_sha256: str = column(TEXT, "Digest of the resolved recipe; empty where imported.")
     data_sha256: str | None = column(
         TEXT, "Digest of images (image files: names and sizes), labels and split.", optional=True
     )
@@ -158,6 +166,12 @@ class TrialRow:
         TEXT,
         "Digests of the user's own source, by part (backbone, optimizer, data), as a JSON object; null without any.",
         optional=True,
+    )
+    layers: int | None = column(
+        SMALL, "Rows of the trial in `layers`; null where no statistics of its weights were taken.", optional=True
+    )
+    corruptions: int | None = column(
+        SMALL, "Rows of the trial in `corruptions`; null where it was not tested on corrupted images.", optional=True
     )
 
 
@@ -195,6 +209,82 @@ class CurveRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LayerRow:
+    """One weight of a trained network, as a matrix W of `rows` by `columns`.
+
+    Where the recipe averages the weights, of the average. Numbers are null where they are undefined, and all of them
+    where a weight is not finite. `trainers.weight_statistics` has the definitions.
+    """
+
+    TABLE: ClassVar[str] = "layers"
+    KEY: ClassVar[tuple[str, ...]] = ("sweep", "trial_id", "layer")
+
+    sweep: str = column(TEXT, "Name of the sweep.")
+    trial_id: str = column(TEXT, "The trial.")
+    backbone: str = column(TEXT, "Name of the network.")
+    recipe: str = column(TEXT, "Name of the training recipe.")
+    optimizer: str = column(TEXT, "Name of the optimizer.")
+    role: str = column(TEXT, "Role of the trial.")
+    attempt: int = column(SMALL, "The attempt that ended the trial.")
+    driver_epoch: int = column(SMALL, "Which driver of the sweep wrote the row.")
+    layer: str = column(TEXT, "Name of the parameter, as in the network's state.")
+    position: int = column(SMALL, "Place among the network's weights, in the order of their definition, from 0.")
+    kind: str = column(TEXT, "Class of the module that holds it: Conv2d, Linear, ...")
+    rows: int = column(SMALL, "The weight's first dimension: outputs.")
+    columns: int = column(INTEGER, "The product of its other dimensions: inputs, times the places of a kernel.")
+    alpha: float | None = column(
+        PRECISE,
+        "Exponent of the power law in the tail of the eigenvalue density of W'W, by maximum likelihood; its standard "
+        "error is about (alpha - 1) / sqrt(tail). Null where `rows` or `columns` is below 50.",
+        optional=True,
+    )
+    alpha_xmin: float | None = column(
+        PRECISE, "Smallest eigenvalue of the tail: where the distance is smallest.", optional=True
+    )
+    alpha_ks: float | None = column(
+        PRECISE, "Kolmogorov-Smirnov distance between the tail and the power law.", optional=True
+    )
+    tail: int | None = column(SMALL, "Eigenvalues in the tail.", optional=True)
+    entropy: float | None = column(
+        PRECISE,
+        "Of the values, in nats: over 256 equal bins between their 0.1 % and 99.9 % quantile.",
+        optional=True,
+    )
+    l2_norm: float | None = column(PRECISE, "Frobenius norm.", optional=True)
+    pca_energy: float | None = column(
+        PRECISE,
+        "Share of the variance of the rows that the largest tenth of the principal components holds (column means "
+        "taken off).",
+        optional=True,
+    )
+    stable_rank: float | None = column(PRECISE, "Squared Frobenius norm over squared spectral norm.", optional=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CorruptionRow:
+    """A trained network on the test part, spoilt by one corruption in one severity as CIFAR-C is.
+
+    Where the recipe averages the weights, of the average. `trainers.corruptions.catalogue` says what deviates.
+    """
+
+    TABLE: ClassVar[str] = "corruptions"
+    KEY: ClassVar[tuple[str, ...]] = ("sweep", "trial_id", "corruption", "severity")
+
+    sweep: str = column(TEXT, "Name of the sweep.")
+    trial_id: str = column(TEXT, "The trial.")
+    backbone: str = column(TEXT, "Name of the network.")
+    recipe: str = column(TEXT, "Name of the training recipe.")
+    optimizer: str = column(TEXT, "Name of the optimizer.")
+    role: str = column(TEXT, "Role of the trial.")
+    attempt: int = column(SMALL, "The attempt that ended the trial.")
+    driver_epoch: int = column(SMALL, "Which driver of the sweep wrote the row.")
+    corruption: str = column(TEXT, "Name of the corruption: gaussian_noise, ..., jpeg_compression.")
+    severity: int = column(SMALL, "1 to 5.")
+    top1: float = column(METRIC, "Test accuracy on the corrupted images.")
+    loss: float = column(METRIC, "Their test loss, in nats.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptRow:
     """One execution of a trial: a row at its start and another at its end, of which the newer counts."""
 
@@ -229,11 +319,12 @@ class AttemptRow:
     log: str | None = column(TEXT, "What it printed, at most 1 MB: the beginning and the end.", optional=True)
 
 
-Row = SweepRow | TrialRow | CurveRow | AttemptRow
-ROW_TYPES: tuple[type[Row], ...] = (SweepRow, TrialRow, CurveRow, AttemptRow)
+Row = SweepRow | TrialRow | CurveRow | LayerRow | CorruptionRow | AttemptRow
+ROW_TYPES: tuple[type[Row], ...] = (SweepRow, TrialRow, CurveRow, LayerRow, CorruptionRow, AttemptRow)
 
-WRITE_ORDER: tuple[type[Row], ...] = (SweepRow, CurveRow, AttemptRow, TrialRow)
-"""A trial's row closes it, so it comes last: whatever is killed, a trial in the store has its whole curve there."""
+WRITE_ORDER: tuple[type[Row], ...] = (SweepRow, CurveRow, LayerRow, CorruptionRow, AttemptRow, TrialRow)
+"""A trial's row closes it, so it comes last: whatever is killed, a trial in the store has its whole curve there, and
+all of its layers and corruptions."""
 READ_ORDER = WRITE_ORDER[::-1]
 """Against the order of writing: what a row rests on was there before it, and is found after it."""
 
@@ -241,6 +332,8 @@ NEWEST_FIRST: dict[str, tuple[str, ...]] = {
     "sweeps": ("driver_epoch",),
     "trials": ("driver_epoch", "attempt"),
     "curves": ("driver_epoch", "attempt"),
+    "layers": ("driver_epoch", "attempt"),
+    "corruptions": ("driver_epoch", "attempt"),
     "attempts": ("driver_epoch", "ended_at"),
 }
 """Per table, the columns that decide which of several rows of one key counts: the highest, nulls lowest."""

@@ -172,6 +172,8 @@ def _marked(row: TrialRow, problem: Problem, driver_epoch: int) -> TrialRow:
         val_top1_median10=None,
         test_top1=None,
         history_sha256=None,
+        layers=None,
+        corruptions=None,
         driver_epoch=driver_epoch,
     )
 

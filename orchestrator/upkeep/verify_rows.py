@@ -13,7 +13,7 @@ import duckdb
 
 from orchestrator.running.outcomes import DAMAGED
 from orchestrator.store.paths import parse_compacted, parse_part
-from orchestrator.store.schema import AttemptRow, CurveRow, Row, SweepRow, TrialRow
+from orchestrator.store.schema import AttemptRow, CorruptionRow, CurveRow, LayerRow, Row, SweepRow, TrialRow
 from orchestrator.store.store import SweepStore
 from orchestrator.upkeep.findings import Findings, Problem, Remedy
 from orchestrator.upkeep.verify_tables import CheckedTable
@@ -22,6 +22,8 @@ from orchestrator.upkeep.verify_tables import CheckedTable
 
 NAMES_SHOWN = 5
 _MARKED = f"(state = 'FAIL' AND coalesce(trials.reason LIKE '{DAMAGED}:%', false))"
+MEASURED: tuple[type[Row], ...] = (LayerRow, CorruptionRow)
+"""Tables of what is measured of trained networks; `trials` has a column of each one's name: how many rows it has."""
 _ENDED = "('COMPLETE', 'DIVERGED', 'PRUNED', 'FAIL')"
 
 
@@ -31,6 +33,8 @@ class Losses:
 
     epochs: dict[str, tuple[int, ...]]
     """Epochs missing from the curves of trials that have a result."""
+    measured: dict[type[Row], dict[str, int]]
+    """Rows missing of what was measured of trained networks: by table, then by trial."""
     attempts: tuple[str, ...]
     """Trials whose last attempt has no row, or none of its end."""
     trials: tuple[str, ...]
@@ -49,8 +53,8 @@ def find_losses(connection: duckdb.DuckDBPyConnection) -> Losses:
     """).fetchall()
     attempts = connection.execute(f"""
         SELECT trial_id FROM trials LEFT JOIN attempts USING (trial_id, attempt)
-        WHERE NOT {_MARKED} AND (outcome IS NULL OR outcome = 'RUNNING') ORDER BY trial_id
-    """).fetchall()
+        WHERE NOT {_MARKED} AND attempt > 0 AND (outcome IS NULL OR outcome = 'RUNNING') ORDER BY trial_id
+    """).fetchall()  # an imported trial has no attempt
     trials = connection.execute(f"""
         SELECT trial_id
         FROM (SELECT trial_id, max(attempt) AS last FROM attempts WHERE outcome IN {_ENDED} GROUP BY ALL)
@@ -58,12 +62,25 @@ def find_losses(connection: duckdb.DuckDBPyConnection) -> Losses:
         WHERE attempt IS NULL OR (attempt < last AND NOT is_marked) ORDER BY trial_id
     """).fetchall()
     return Losses(
+        measured={row_type: _missing_rows(connection, row_type) for row_type in MEASURED},
         epochs={
             trial: tuple(sorted(set(range(1, done + 1)) - set(found or ()))) for trial, done, found in incomplete
         },
         attempts=tuple(row[0] for row in attempts),
         trials=tuple(row[0] for row in trials),
     )
+
+
+def _missing_rows(connection: duckdb.DuckDBPyConnection, row_type: type[Row]) -> dict[str, int]:
+    """How many rows of a table each trial lacks; its own row says how many the attempt that ended it has."""
+    table = row_type.TABLE
+    missing = connection.execute(f"""
+        SELECT trial_id, trials.{table} - count({table}.trial_id)
+        FROM trials LEFT JOIN {table} USING (trial_id, attempt)
+        WHERE trials.{table} IS NOT NULL
+        GROUP BY trial_id, trials.{table} HAVING count({table}.trial_id) < trials.{table} ORDER BY trial_id
+    """).fetchall()
+    return {str(trial): int(count) for trial, count in missing}
 
 
 def count_of(connection: duckdb.DuckDBPyConnection, what: str) -> int:
@@ -86,6 +103,9 @@ def check_rows(
     found = Findings()
     for trial, epochs in losses.epochs.items():
         found.problems.append(_run_again(sweep, CurveRow, trial, f"its curve lacks epochs {_list(epochs)}"))
+    for row_type, missing in losses.measured.items():
+        for trial, count in missing.items():
+            found.problems.append(_run_again(sweep, row_type, trial, f"it lacks {count} rows of {row_type.TABLE}"))
     for trial, what in _contradictions(connection, set(losses.epochs)).items():
         found.problems.append(_run_again(sweep, TrialRow, trial, what))
     for trial in losses.attempts:
@@ -162,6 +182,14 @@ def _check_outcomes(
     unrecorded = [trial for trial in losses.trials if trial not in rows]
     if unrecorded:
         found.notes.append(f"{_names(unrecorded)} ended and left no result; the next run trains them again")
+    for row_type in MEASURED:
+        early = count_of(
+            connection, f"(SELECT DISTINCT trial_id FROM {row_type.TABLE} ANTI JOIN trials USING (trial_id))"
+        )
+        if early:
+            found.notes.append(
+                f"{early} trials have rows of {row_type.TABLE} and no result; the next run trains them"
+            )
     left = count_of(connection, "attempts WHERE outcome = 'RUNNING'")
     if left:
         found.notes.append(f"{left} attempts were cut off with their driver; the next run goes on with them")
@@ -176,6 +204,9 @@ def _lost(table: CheckedTable, connection: duckdb.DuckDBPyConnection, losses: Lo
     together = "" if len(table.damages) == 1 else f" (with the other damaged files of {row_type.TABLE})"
     if row_type is CurveRow and losses.epochs:
         return f"{sum(map(len, losses.epochs.values()))} epochs of {_names(list(losses.epochs))}{together}"
+    if losses.measured.get(row_type):
+        rows = losses.measured[row_type]
+        return f"{sum(rows.values())} rows of {_names(list(rows))}{together}"
     if row_type is TrialRow and losses.trials:
         return f"the results of {_names(losses.trials)}{together}"
     if row_type is AttemptRow and losses.attempts:

@@ -13,15 +13,19 @@ from orchestrator.errors import StoreError
 from orchestrator.store.latest import newest_first
 from orchestrator.store.live import DamagedManifestError, TableFiles, table_files
 from orchestrator.store.paths import PartName, manifest_name, parse_compacted, parse_manifest, parse_part
-from orchestrator.store.schema import CurveRow, Row, arrow_schema
+from orchestrator.store.schema import CorruptionRow, CurveRow, LayerRow, Row, arrow_schema
 from orchestrator.store.store import SweepStore
 from orchestrator.upkeep.findings import Findings, Problem, Remedy
 from orchestrator.upkeep.verify_files import DamagedFileError, NewerFileError, rows_claimed, rows_of_file
 
 PASSES = 50
 """Over the files of a table that changes; each after the first reads only what is new."""
-_FROM_CURVES = {"sweep", "trial_id", "epoch", "attempt", "driver_epoch", "val_top1"}
-"""What other checks need of the one long table."""
+_NEEDED: dict[type[Row], set[str]] = {
+    CurveRow: {"sweep", "trial_id", "epoch", "attempt", "driver_epoch", "val_top1"},
+    LayerRow: {"sweep", "trial_id", "layer", "attempt", "driver_epoch"},
+    CorruptionRow: {"sweep", "trial_id", "corruption", "severity", "attempt", "driver_epoch"},
+}
+"""What other checks need of the long tables."""
 _LONG_TEXTS = {"log", "traceback"}
 # ruff: noqa: S608 - names come from the schema, values are parameters
 
@@ -225,7 +229,7 @@ def _numbered(rows: pa.Table, row_type: type[Row], file: str, first: int) -> pa.
     kept = rows.select([
         name
         for name in rows.column_names
-        if name not in _LONG_TEXTS and (row_type is not CurveRow or name in _FROM_CURVES)
+        if name not in _LONG_TEXTS and name in _NEEDED.get(row_type, {name})
     ])  # fmt: skip
     numbers = pa.array(range(first, first + rows.num_rows), pa.int64())
     return kept.append_column("file", pa.repeat(pa.scalar(file), rows.num_rows)).append_column(

@@ -135,7 +135,24 @@ class Attempt:
             return Ending(kind=EndingKind.NOT_FINITE, peak_memory=trainer.peak_memory())
         if len(self._history) < self._config.epochs:
             return None
-        return Ending(kind=EndingKind.FINISHED, test_top1=trainer.evaluate_test(), peak_memory=trainer.peak_memory())
+        return self._final_measurements(trainer)
+
+    def _final_measurements(self, trainer: Trainer) -> Ending:
+        started = time.monotonic()
+        test_top1, peak_memory = trainer.evaluate_test(), trainer.peak_memory()
+        layers = trainer.weight_statistics() if self.task.layers else None
+        corruptions = None
+        if self.task.corruptions:
+            self._save_if_due(trainer)  # 75 tests may take longer than an epoch
+            corruptions = trainer.evaluate_corruptions()
+        return Ending(
+            kind=EndingKind.FINISHED,
+            test_top1=test_top1,
+            peak_memory=peak_memory,
+            layers=layers,
+            corruptions=corruptions,
+            seconds=time.monotonic() - started,
+        )
 
     def _save_if_due(self, trainer: Trainer) -> None:
         if time.monotonic() - self._saved_at >= self.task.checkpoint_seconds:

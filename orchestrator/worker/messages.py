@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
+from trainers.final_measurements import CorruptionScore, LayerStatistics
 from trainers.measurement import Measurement
 from trainers.trainer import ParameterGroup, Resolved
 
@@ -30,6 +31,10 @@ class Task:
     checkpoint_seconds: float
     keep_checkpoint: bool
     """Whether the state after the last epoch is kept."""
+    layers: bool = False
+    """Whether the statistics of the weights are taken after the last epoch."""
+    corruptions: bool = False
+    """Whether the network is tested on corrupted images after the last epoch."""
 
     def to_json(self) -> str:
         """The task as one JSON object."""
@@ -67,6 +72,12 @@ class Ending:
     traceback: str | None = None
     log: str | None = None
     """What the attempt printed."""
+    layers: tuple[LayerStatistics, ...] | None = None
+    """Statistics of the trained weights; None where none were taken."""
+    corruptions: tuple[CorruptionScore, ...] | None = None
+    """How the network does on corrupted images; None where it was not tested."""
+    seconds: float = 0.0
+    """Wall time from the last epoch to here: of tests and statistics."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,13 +116,22 @@ class Report:
         return Report(
             **{**fields, "measurements": measurements_from(fields["measurements"])},
             resolved=resolved and _resolved_from(resolved),
-            ending=ending and Ending(**{**ending, "kind": EndingKind(ending["kind"])}),
+            ending=ending and _ending_from(ending),
         )
 
 
 def measurements_from(records: Sequence[dict[str, Any]]) -> tuple[Measurement, ...]:
     """Measurements from their JSON objects."""
     return tuple(Measurement(**record) for record in records)
+
+
+def _ending_from(fields: dict[str, Any]) -> Ending:
+    layers, corruptions = fields["layers"], fields["corruptions"]
+    read = {
+        "layers": layers and tuple(LayerStatistics(**layer) for layer in layers),
+        "corruptions": corruptions and tuple(CorruptionScore(**score) for score in corruptions),
+    }
+    return Ending(**{**fields, **read, "kind": EndingKind(fields["kind"])})
 
 
 def _resolved_from(fields: dict[str, Any]) -> Resolved:

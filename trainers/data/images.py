@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -115,6 +115,10 @@ class ResidentImages:
             places = order[start:end].to(self._labels.device)
             generator = torch.Generator().manual_seed(stream_seed(seed, "crop", epoch, step))
             yield Batch(images=self._cropped(self._images[places], generator), labels=self._labels[places])
+
+    def changed(self, change: Callable[[Tensor], Tensor]) -> ResidentImages:
+        """Other images of the same labels and framing: what `change` makes of all of them, before any crop."""
+        return ResidentImages(change(self._images), self._labels, self._framing)
 
     def evaluation_batches(self, *, batch_size: int) -> Iterator[Batch]:
         """One pass in the order they were given in."""
