@@ -80,16 +80,33 @@ class SweepData:
 class PageData:
     """One sweep as read from the store; the report needs nothing else."""
 
-    sweep: str
-    planned: int | None
-    facts: SpecFacts
-    trials: tuple[TrialRow, ...]
+    data: SweepData
     curves: tuple[Curve, ...] = ()
     """Of the trials that are drawn: see `trials_to_draw`."""
     failures: tuple[Failure, ...] = field(default=())
     """At most `MAX_FAILURES`."""
     running: int = 0
     """Attempts under way when the store was read, or cut off by a crash."""
+
+    @property
+    def sweep(self) -> str:
+        """Its name."""
+        return self.data.sweep
+
+    @property
+    def planned(self) -> int | None:
+        """Trials of the whole plan."""
+        return self.data.planned
+
+    @property
+    def facts(self) -> SpecFacts:
+        """What the spec asked for."""
+        return self.data.facts
+
+    @property
+    def trials(self) -> tuple[TrialRow, ...]:
+        """Those that ended and count."""
+        return self.data.trials
 
 
 def load_sweep(connection: duckdb.DuckDBPyConnection, sweep: str) -> SweepData:
@@ -124,10 +141,7 @@ def load_page_data(connection: duckdb.DuckDBPyConnection, sweep: str) -> PageDat
     """
     data = load_sweep(connection, sweep)
     return PageData(
-        sweep=sweep,
-        planned=data.planned,
-        facts=data.facts,
-        trials=data.trials,
+        data=data,
         curves=_load_curves(connection, sweep, data.trials),
         failures=_load_failures(connection, sweep),
         running=_count(connection, _RUNNING, sweep),
