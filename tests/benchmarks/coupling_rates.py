@@ -8,12 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from orchestrator.analysis.answers.coupling_records import CouplingSection
-from orchestrator.analysis.answers.regret import GainAnswer
 from orchestrator.analysis.statistics.anova import two_way_anova
-from orchestrator.analysis.statistics.resampling import wild_bootstrap_p
-from orchestrator.analysis.statistics.variance_components import coupling_index
+from orchestrator.analysis.statistics.resampling import cross_seed_components, wild_bootstrap_p
+from orchestrator.analysis.statistics.variance_components import coupling_index, variance_components
 from tests.benchmarks.planted_tables import Plant, answers, confirmed_trials, draw
-from tests.benchmarks.rates import Rate, rate
+from tests.benchmarks.rates import Rate, Rule, rate
 
 LEVEL = 0.05
 COVERAGE = 0.95
@@ -29,8 +28,8 @@ def coupling_rates(plant: Plant, number: int, seed: int) -> list[Rate]:
         planted = draw(plant, rng)
         analysis = answers(confirmed_trials(planted.scores), seed=table)
         _take(found, plant, analysis.coupling, _realised_index(planted.truth))
-        if analysis.regret is not None:
-            _take_gain(found, analysis.regret.gain)
+        gain = None if analysis.regret is None else analysis.regret.gain.cross_fitted
+        found["gain"].append(np.nan if gain is None else gain)
     return _judged(found, plant)
 
 
@@ -48,18 +47,12 @@ def _take(found: dict[str, list[float]], plant: Plant, coupling: CouplingSection
     found["true index"].append(index)
 
 
-def _take_gain(found: dict[str, list[float]], gain: GainAnswer) -> None:
-    assert gain.cross_fitted is not None
-    found["gain"].append(gain.cross_fitted)
-
-
 def _judged(found: dict[str, list[float]], plant: Plant) -> list[Rate]:
     where, sigma2 = str(plant), plant.interaction**2
     is_null, is_exact = plant.interaction == 0, plant.layout == "balanced"
-    power = "shown", None
     rates = [
-        rate("p_f <= 0.05", where, found["p_f"], *(("equals", LEVEL) if is_null else power)),  # type: ignore[arg-type]
-        rate("p_wild <= 0.05", where, found["p_wild"], *(("at most", LEVEL) if is_null else power)),  # type: ignore[arg-type]
+        rate("p_f <= 0.05", where, found["p_f"], *_rule(is_null, "equals")),
+        rate("p_wild <= 0.05", where, found["p_wild"], *_rule(is_null, "at most")),
         rate("theta_ci covers", where, found["theta_ci"], "equals", COVERAGE),
         rate("sigma2_interaction", where, found["sigma2_interaction"], "equals", sigma2),
     ]
@@ -69,7 +62,7 @@ def _judged(found: dict[str, list[float]], plant: Plant) -> list[Rate]:
         omega2 = rate("omega2", where, found["omega2"], "equals" if is_null else "shown", _true_omega2(plant))
         index = rate("index", where, found["index"], "shown", float(np.mean(found["true index"])))
         rates += [omega2, index]
-    if is_null and found["gain"] and is_exact:
+    if is_null and is_exact:
         rates.append(rate("coupling gain, cross-fitted", f"{where}, sigma_optimizer = {plant.optimizer:g}",
                           found["gain"], "at most", 0.0))  # fmt: skip
     return rates
@@ -94,23 +87,40 @@ def _realised_index(truth: NDArray[np.float64]) -> float:
     return 0.0 if index is None or interaction < 1e-18 else index
 
 
-def null_rates(plant: Plant, number: int, seed: int, *, draws: int = 399) -> list[Rate]:
-    """Rejection without interaction where cells differ in noise, by the two tests themselves and many tables.
+def statistics_rates(plant: Plant, number: int, seed: int, *, draws: int = 399) -> list[Rate]:
+    """The same from the statistics alone, which are fast enough for many tables, and where cells differ in noise.
 
-    `p_f` must be seen to fail. A test with 399 draws has the level of one with 1,999.
+    There `p_f` must be seen to fail. A test with 399 draws has the level of one with 1,999.
     """
     rng = np.random.default_rng(seed)
-    by_f, by_wild = [], []
+    found: dict[str, list[float]] = defaultdict(list)
     for _ in range(number):
         scores = draw(plant, rng).scores
         anova, wild = two_way_anova(scores), wild_bootstrap_p(scores, rng, draws=draws)
         assert anova is not None
         assert anova.p_f is not None
         assert wild is not None
-        by_f.append(anova.p_f <= LEVEL)
-        by_wild.append(wild <= LEVEL)
-    where = str(plant)
-    return [
-        rate("p_f <= 0.05", where, by_f, "equals" if plant.noise == "equal" else "above", LEVEL),
-        rate("p_wild <= 0.05", where, by_wild, "at most", LEVEL),
+        components, across = variance_components(anova), cross_seed_components(scores)
+        assert components.theta_ci is not None
+        found["p_f"].append(anova.p_f <= LEVEL)
+        found["p_wild"].append(wild <= LEVEL)
+        found["theta_ci"].append(components.theta_ci.low <= plant.interaction**2 <= components.theta_ci.high)
+        found["cross"].append(across.interaction if across and across.interaction is not None else np.nan)
+        found["s2"].append(np.nan if components.interaction is None else components.interaction)
+    where, is_equal, is_null = f"{plant} (statistics)", plant.noise == "equal", plant.interaction == 0
+    sigma2 = plant.interaction**2
+    rates = [
+        rate("p_f <= 0.05", where, found["p_f"], *_rule(is_null, "equals" if is_equal else "above")),
+        rate("p_wild <= 0.05", where, found["p_wild"], *_rule(is_null, "at most")),
     ]
+    if is_equal:
+        rates.append(rate("theta_ci covers", where, found["theta_ci"], "equals", COVERAGE))
+        rates.append(rate("sigma2_interaction", where, found["s2"], "equals", sigma2))
+    if np.isfinite(found["cross"]).mean() > 0.5:
+        rates.append(rate("sigma2_cross_seed", where, found["cross"], "equals", sigma2))
+    return rates
+
+
+def _rule(is_null: bool, rule: Rule) -> tuple[Rule, float | None]:
+    """A rejection rate is the level only where there is no interaction; elsewhere it is power."""
+    return (rule, LEVEL) if is_null else ("shown", None)

@@ -19,6 +19,7 @@ DECADES = 4.0
 """Of learning rate, from 1e-4."""
 
 Spread = Literal["random", "sobol"]
+SPREADS: tuple[Spread, ...] = ("random", "sobol")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +46,7 @@ class Landscapes:
 
 
 def landscapes(a: int, b: int, rng: np.random.Generator, *, coupling: float, noise: float) -> Landscapes:
-    """Drawn landscapes whose optima and ceilings depend on the pair as strongly as `coupling` says; 0 is not at all."""
+    """Drawn landscapes whose optima and ceilings depend on the pair as strongly as `coupling` says."""
     optimum = 0.5 + 0.1 * rng.uniform(-1, 1, (1, b)) + coupling * 0.25 * rng.uniform(-1, 1, (a, b))
     ceiling = 75 + rng.normal(0, 2, (a, 1)) + rng.normal(0, 1, (1, b)) + coupling * rng.normal(0, 1, (a, b))
     return Landscapes(
@@ -80,8 +81,9 @@ def design_trials(
         rate = 0.01 if place is None else 10 ** (DECADES * place["lr"] - 4)
         rows.append(
             trial(
-                trial_id=f"{i}.{j}.{role}-{h:03d}-s{seed}", backbone=f"backbone_{i:02d}", optimizer=f"optimizer_{j:02d}",
-                role=role, number=h, replicate=seed, seed=seed, score=float(score) / 100, hp_lr=rate,
+                trial_id=f"{i}.{j}.{role}-{h:03d}-s{seed}",
+                backbone=f"backbone_{i:02d}", optimizer=f"optimizer_{j:02d}", role=role,
+                number=h, replicate=seed, seed=seed, score=float(score) / 100, hp_lr=rate,
                 state="DIVERGED" if score == CHANCE else "COMPLETE", hp=json.dumps({"lr": rate}), classes=10,
                 point=None if place is None else json.dumps(place),
             )

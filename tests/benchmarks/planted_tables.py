@@ -19,6 +19,7 @@ Layout = Literal["balanced", "missing", "unequal"]
 Noise = Literal["equal", "spread", "unstable"]
 """Standard deviations of cells: all 1; log-uniform from 0.1 to 3; five cells of ten times the others."""
 
+NOISES: tuple[Noise, ...] = ("equal", "spread", "unstable")
 UNSTABLE = 5
 
 

@@ -8,6 +8,7 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.special import ndtr, stdtrit
 
 Rule = Literal["equals", "at most", "at least", "above", "below", "shown"]
 """`above` and `below` are for what is known to fail, and must be seen to; `shown` is judged by nothing."""
@@ -35,7 +36,9 @@ class Rate:
         """Whether it misses what is wanted by more than chance explains."""
         if self.wanted is None:
             return False
-        difference, allowed = self.value - self.wanted, STANDARD_ERRORS * self.error + 1e-9
+        # Student's quantile: the error of a few sweeps is itself uncertain.
+        allowed = float(stdtrit(max(1, self.tables - 1), ndtr(STANDARD_ERRORS))) * self.error + 1e-9
+        difference = self.value - self.wanted
         return {
             "equals": abs(difference) > allowed,
             "at most": difference > allowed,
@@ -71,7 +74,10 @@ def rate(what: str, where: str, values: ArrayLike, rule: Rule, wanted: float | N
 
 def table_of(rates: Sequence[Rate]) -> list[str]:
     """Lines of a Markdown table."""
-    head = ["| what | where | measured | wanted | standard error | sweeps | |", "| --- | --- | ---: | ---: | ---: | ---: | --- |"]
+    head = [
+        "| what | where | measured | wanted | standard error | sweeps | |",
+        "| --- | --- | ---: | ---: | ---: | ---: | --- |",
+    ]
     return head + [_line(one) for one in rates]
 
 

@@ -16,7 +16,7 @@ from orchestrator.analysis.statistics.budget import VarianceComponents, mean_squ
 from orchestrator.analysis.statistics.near_optimal import trials_to_hit
 from orchestrator.analysis.statistics.tuning_curves import expected_best_biased
 from tests.benchmarks.planted_landscapes import Landscapes, Spread, design, design_trials, landscapes
-from tests.benchmarks.rates import Rate, rate
+from tests.benchmarks.rates import Rate, Rule, rate
 
 EPSILON = 2.0
 SEEDS = 3
@@ -48,8 +48,10 @@ def curve_rates(cells: int, points: int, spread: Spread, noise: float, seed: int
         found["n95"].append(volume.n95_low <= needed <= (np.inf if volume.n95_high is None else volume.n95_high))
     where = f"{points} {spread} points, noise {noise:g}"
     # A Sobol design is more even than chance: its expected best of n is a little too high, its intervals too wide.
-    level = "equals" if spread == "random" else "shown"
-    rates = [rate(f"{name} less its truth", where, found[name], level, 0.0) for name in found if name.startswith("U_")]  # type: ignore[arg-type]
+    level: Rule = "equals" if spread == "random" else "shown"
+    rates = [
+        rate(f"{name} less its truth", where, found[name], level, 0.0) for name in found if name.startswith("U_")
+    ]
     return [
         *rates,
         rate("band covers the whole curve of means", where, found["mean"], "at least", BAND_CONFIDENCE),
