@@ -117,10 +117,10 @@ def test_whole_sweeps_of_the_synthetic_trainer() -> None:
     assert found["divergence_ci covers"] >= 12 / 16
     assert found["lead's interval covers"] >= 2 / 4
     assert found["p_wild <= 0.05"] == 1
-    # Its variance is some 36 times the noise's: with 3 replicates, chi-squared of 9 degrees of freedom and noncentrality
-    # 3 * 9 * 36 has a standard deviation of 6.4 % of its mean, and four of them are allowed.
+    # Its variance is some 36 times the noise's: with 3 replicates, chi-squared of 9 degrees of freedom and
+    # noncentrality 3 * 9 * 36 has a standard deviation of 6.4 % of its mean, and four of them are allowed.
     assert found["sigma2_interaction over its truth"] == pytest.approx(1, abs=0.26)
-    # Half the distance between sixteen points over four decades is 0.13; other settings and noise may hide the nearest.
+    # Sixteen points over four decades are a quarter of a decade apart; their other settings may hide the nearest.
     assert found["... its absolute value"] < 0.5
     assert 0.5 < found["lr_width over its truth"] < 1.5
 

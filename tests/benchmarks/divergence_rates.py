@@ -19,7 +19,7 @@ TRIALS = 16
 def interval_rates(probability: float, number: int, seed: int) -> list[Rate]:
     """How often the exact interval of a cell covers its rate: at least as often as it says."""
     rng = np.random.default_rng(seed)
-    found = _answer(np.full((number, 1), probability), rng)
+    found = _answer(np.full((10, max(1, number // 10)), probability), rng)
     covered = [low <= probability <= high for low, high in (cell.divergence_ci or (0, 0) for cell in found.cells)]
     where = f"{TRIALS} trials, rate {probability:g}"
     return [rate("divergence_ci covers", where, covered, "at least", 0.95)]

@@ -115,7 +115,7 @@ def budget_rates(
     rates = []
     for n, components in truth.items():
         at = f"{where}, n = {n}"
-        rates.append(rate("C(n): sigma2_interaction", at, found["s2", n], "shown", components.interaction))
+        rates.append(rate("C(n): sigma2_interaction", at, found["s2", n], "at most", components.interaction))
         rates.append(rate("C(n): interval covers", at, found["covered", n], "at least", 0.95))
         if coupling:
             rates.append(rate("C(n): interval of the index covers", at, found["index", n], "at least", 0.95))
