@@ -44,7 +44,7 @@ LIMITS = """\
 - The coupling gain is about 0 where nothing differs, and below 0 without coupling where optimizers differ a little:
   to choose for each backbone by few replicates then costs more than it is worth. Its interval covers 92 to 94 %.
 - `index` is a ratio cut at 0: too high on average in small tables where the interaction is small beside the noise.
-- C(n) from a Sobol design of 16 points comes out a quarter too small at the worst n, of 32 an eighth, of 64 a twelfth:
+- C(n) from a Sobol design of 16 points comes out a quarter too small at the worst n, of 32 an eighth, of 64 less:
   neighbours differ by the landscape too, and by most where trials diverge. Its interval may then miss the truth.
 - A tuning curve from a Sobol design is a little too high (0.1 points here); its bands are wider than they say.
 - Firth's standard errors take the trials of a cell as independent: where they end alike, 1.96 of them cover far less.
