@@ -38,7 +38,7 @@ LIMITS = """\
 - `p_wild` is not exact: where a few cells hold nearly all the noise, or in tables of a dozen cells of very unequal
   noise, it rejects in up to 8 % of null sweeps at a nominal 5 %. `p_f` does in 10 to 35 %.
 - Claims and the residual map borrow variance from other cells. An unstable cell whose few replicates agree by chance
-  is not recognised: with five cells of tenfold noise among 400 and three replicates, about every tenth null sweep has
+  is not recognised: with five cells of tenfold noise among 400 and three replicates, about every ninth null sweep has
   a false claim and a false cell in the map; with two replicates nearly every second has such a cell. The false share
   of discoveries among true ones, and the lead's interval, keep their levels.
 - The coupling gain is about 0 where nothing differs, and below 0 without coupling where optimizers differ a little:
@@ -48,8 +48,9 @@ LIMITS = """\
   neighbours differ by the landscape too, and by most where trials diverge. Its interval may then miss the truth.
 - A tuning curve from a Sobol design is a little too high (0.1 points here); its bands are wider than they say.
 - Firth's standard errors take the trials of a cell as independent: where they end alike, 1.96 of them cover far less.
-- The learning rate of the best bin is as exact as its bins are wide, a quarter of a decade here. `lr_width` comes out
-  a little too narrow, because the best of a bin is seldom tuned in everything else.
+- The learning rate of the best bin is as exact as its bins are wide: a fifth of a decade off here. `lr_width` comes
+  out a quarter too narrow where noise is as large as the regret it allows: the best of all is picked for its luck,
+  and the best of a bin is seldom tuned in everything else.
 """
 
 
