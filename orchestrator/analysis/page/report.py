@@ -170,7 +170,7 @@ def _curves(page_data: PageData, summary: SweepSummary, labels: Mapping[CellKey,
 
 def _curves_caption(curves: CurveSet) -> str:
     parts = [
-        "The best confirmed setting of each cell, or its best trial where none is confirmed. "
+        "The setting that the search ranked first, confirmed, or the best trial where none is confirmed. "
         "Thick: the mean, as long as all repetitions last."
     ]
     parts.append("" if curves.only_means else "Thin: each repetition.")
