@@ -13,6 +13,8 @@ from orchestrator.analysis.answers.summary import counted
 
 LEVEL = 0.05
 """Of the one primary test."""
+ALL = 0.995
+"""Coupling index from which it is 100 % in round numbers."""
 CARRIES_MUCH = 0.5
 """Share of the interaction from which carriers are named."""
 
@@ -59,7 +61,12 @@ def _coupling(analysis: Analysis) -> Iterator[str]:
         )
         return
     yield (f"The effect of the optimizer depends on the backbone {kept}{_theta(coupling.theta_ci)}.")
-    if coupling.index is not None:
+    if coupling.index is not None and coupling.index >= ALL:
+        yield (
+            "All of the variance that optimizers cause depends on the backbone; "
+            "no optimizer is seen to be better or worse everywhere."
+        )
+    elif coupling.index is not None:
         yield (
             f"Of the variance that optimizers cause, {_percent(coupling.index)} depends on the backbone (coupling "
             "index); the rest is optimizers that are better or worse everywhere."
