@@ -14,7 +14,9 @@ from orchestrator.analysis.statistics.additive import additive_fit
 CLIPS = (0.1, 0.2, 0.5, 1.0, 2.0, 3.0, 5.0, 10.0, 15.0, 20.0, 30.0, 50.0)
 """Ends of the residuals' colour scale, in percentage points."""
 INSIDE = 0.95
-"""Share of the cells that the colour scale holds: a few failures would else leave all others pale."""
+"""Share of the cells that the colour scale holds where others lie far out: these would leave the rest pale."""
+FAR = 2.0
+"""Times the usual size from which the largest residuals go beyond the scale."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,5 +131,6 @@ def _clip(residuals: Iterable[float]) -> float | None:
     sizes = np.abs(list(residuals))
     if not sizes.size:
         return None
-    wanted = float(np.quantile(sizes, INSIDE))
+    largest, usual = float(sizes.max()), float(np.quantile(sizes, INSIDE, method="lower"))
+    wanted = usual if largest > FAR * usual else largest
     return next((end for end in CLIPS if end >= wanted), 100.0)

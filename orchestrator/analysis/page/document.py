@@ -77,6 +77,7 @@ details.table { margin-top: 12px; font-size: 0.88rem; }
 details.table > summary { cursor: pointer; color: var(--soft); width: fit-content; }
 .scroll { overflow: auto; max-height: 560px; margin-top: 8px; border: 1px solid var(--rule); border-radius: 6px; }
 .scroll.open { max-height: none; font-size: 0.88rem; }
+.scroll.open thead th { white-space: normal; vertical-align: bottom; }
 table { border-collapse: collapse; width: 100%; font-size: 0.85rem; }
 caption { text-align: left; color: var(--soft); padding: 8px 12px; }
 th, td { padding: 4px 12px; text-align: left; border-top: 1px solid var(--rule); vertical-align: top; }

@@ -152,7 +152,7 @@ def _heatmap(layout: _Layout, cells: list[dict[str, Any]], scale: alt.Scale, tit
         base.transform_filter(f"datum.{what} > 0")
         .mark_point(
             shape=_hatch(layout.square, layout.height, rising=what == "diverged"), size=4, filled=False,
-            strokeWidth=1.1, opacity=1, strokeOpacity=0.5,
+            strokeWidth=1.1, opacity=1, strokeOpacity=0.42,
         )
         .encode(stroke=alt.condition("datum.light || !isValid(datum.value)", alt.value(PALE), alt.value(DARK_INK)))
         for what in ("diverged", "failed")

@@ -45,7 +45,8 @@ def variance_section(analysis: Analysis) -> Section:
 def _caption(answered: Mapping[str, Coupling]) -> str:
     parts = [
         "Variance of a result, split into what the backbone, the optimizer and their interaction add, and noise "
-        "(of seeds; in tuned results of the design points drawn). C is the coupling index, interaction over optimizer plus interaction; p is the wild bootstrap's."
+        "(of seeds; in tuned results of the design points drawn). C is the coupling index, interaction over "
+        "optimizer plus interaction; p is the wild bootstrap's."
     ]
     if not all(one.noise_separated for one in answered.values()):
         parts.append("Where cells have one result each the interaction contains the noise (pale), and C is too high.")
