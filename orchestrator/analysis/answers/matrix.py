@@ -28,6 +28,8 @@ class MatrixCell:
     residual: float | None
     """Of the headline response, in percentage points: its mean minus what its row and column have without
     interaction. None where the cell has no result in that response."""
+    response_mean: float | None
+    """The mean that the residual is of, in percentage points: not the number shown where that is of other trials."""
     p_adjusted: float | None
     """After Benjamini and Hochberg over all cells; None without replicates, and in a table with missing cells."""
     diverged: int
@@ -66,13 +68,15 @@ class Matrix:
 
 def matrix_of(summary: SweepSummary, analysis: Analysis) -> Matrix:
     """The squares of a sweep, and the order to draw them in."""
-    residuals = _residuals(analysis)
+    means = _means(analysis)
+    residuals = _residuals(means)
     p_values = _p_values(analysis) if analysis.coupling.n_cells_missing == 0 else {}
     cells = tuple(
         MatrixCell(
             row=row.label,
             cell=cell,
             residual=residuals.get(cell.key),
+            response_mean=means.get(cell.key),
             p_adjusted=p_values.get(cell.key),
             diverged=cell.headline.diverged if cell.headline else 0,
             failed=cell.counts.failed,
@@ -93,13 +97,16 @@ def matrix_of(summary: SweepSummary, analysis: Analysis) -> Matrix:
     )
 
 
-def _residuals(analysis: Analysis) -> dict[CellKey, float]:
-    """By least squares on the cell means of the headline: on a complete table it is double centring."""
-    found = {
+def _means(analysis: Analysis) -> dict[CellKey, float]:
+    return {
         CellKey(backbone=cell.backbone, recipe=cell.recipe, optimizer=cell.optimizer): cell.mean
         for cell in analysis.cells
         if cell.response == analysis.response and cell.mean is not None
     }
+
+
+def _residuals(found: Mapping[CellKey, float]) -> dict[CellKey, float]:
+    """By least squares on the cell means of the headline: on a complete table it is double centring."""
     pairs = list(dict.fromkeys((key.backbone, key.recipe) for key in found))
     optimizers = list(dict.fromkeys(key.optimizer for key in found))
     means = np.full((len(pairs), len(optimizers)), np.nan)

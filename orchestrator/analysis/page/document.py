@@ -78,6 +78,7 @@ details.table > summary { cursor: pointer; color: var(--soft); width: fit-conten
 .scroll { overflow: auto; max-height: 560px; margin-top: 8px; border: 1px solid var(--rule); border-radius: 6px; }
 .scroll.open { max-height: none; font-size: 0.88rem; }
 .scroll.open thead th { white-space: normal; vertical-align: bottom; }
+.scroll.open th, .scroll.open td { padding: 4px 9px; }
 table { border-collapse: collapse; width: 100%; font-size: 0.85rem; }
 caption { text-align: left; color: var(--soft); padding: 8px 12px; }
 th, td { padding: 4px 12px; text-align: left; border-top: 1px solid var(--rule); vertical-align: top; }
@@ -101,6 +102,10 @@ footer { margin-top: 56px; padding-top: 12px; border-top: 1px solid var(--rule);
   @page { margin: 14mm; }
   body { font-size: 10pt; }
   main { max-width: none; padding: 0; }
+  table, .caption, .note, .key { font-size: 8.5pt; }
+  .answer { font-size: 12pt; }
+  .figures dt, .figures span, .facts dt { font-size: 8pt; }
+  .facts dd { font-size: 9pt; }
   * { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
   h2, h3, .caption { break-after: avoid; }
   .caption { break-inside: avoid; }

@@ -57,7 +57,7 @@ def _of_coupling(analysis: Analysis) -> Iterator[KeyNumber]:
     yield KeyNumber(
         name="Coupling index",
         value=wording.NOTHING if coupling.index is None else f"{coupling.index:.2f}",
-        meaning=f"of the variance due to optimizers depends on the backbone{_with_noise(coupling)}",
+        meaning=f"of the variance due to optimizers depends on the backbone{_reservation(coupling)}",
     )
     p = coupling.p_wild
     yield KeyNumber(
@@ -77,8 +77,10 @@ def _of_coupling(analysis: Analysis) -> Iterator[KeyNumber]:
         )
 
 
-def _with_noise(coupling: CouplingSection) -> str:
-    return "" if coupling.noise_separated else ", noise included"
+def _reservation(coupling: CouplingSection) -> str:
+    if not coupling.noise_separated:
+        return ", noise included"
+    return ", if it is more than noise" if coupling.p_wild is not None and coupling.p_wild >= LEVEL else ""
 
 
 def _of_regret(regret: RegretAnswer) -> Iterator[KeyNumber]:

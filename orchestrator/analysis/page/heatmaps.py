@@ -127,6 +127,7 @@ def _values(cell: MatrixCell, *, value: float | None, label: str, light: Callabl
         "diverged": cell.diverged,
         "accuracy": wording.accuracy(headline.estimate) if headline else "no score yet",
         "residual": wording.residual(cell.residual, cell.p_adjusted),
+        "of": wording.NOTHING if cell.response_mean is None else f"{cell.response_mean:.2f} %",
         "behind": wording.points(cell.cell.gap) if cell.cell.gap is not None else "not comparable",
         "from": f"{wording.SOURCE_LONG[headline.source]} ({wording.evidence(headline)})"
         if headline
@@ -200,6 +201,7 @@ def _base(layout: _Layout, cells: list[dict[str, Any]]) -> alt.Chart:
             alt.Tooltip("accuracy:N", title="accuracy, 95 % interval"),
             alt.Tooltip("from:N"),
             alt.Tooltip("residual:N", title="beyond row and column"),
+            alt.Tooltip("of:N", title="of a mean of"),
             alt.Tooltip("behind:N", title="points below the best"),
             alt.Tooltip("diverged:N", title="diverged, of these"),
             alt.Tooltip("failed:N", title="failed, of all roles"),

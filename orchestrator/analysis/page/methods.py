@@ -46,7 +46,7 @@ def methods_section(data: SweepData, analysis: Analysis) -> Section:
     """The note at the end of the page."""
     content = [
         "<h3>Left out</h3>",
-        _open(_exclusions(analysis)),
+        _exclusions(analysis),
         "<h3>What each statistic is made from</h3>",
         _open(_statistics(analysis)),
         "<h3>Deviations from the paper's protocol</h3>",
@@ -65,11 +65,10 @@ def _open(table: str) -> str:
 
 def _exclusions(analysis: Analysis) -> str:
     rows = list(_left_out(analysis))
-    return tables.table(
-        "Everything that some statistic could not use." if rows else "Nothing was left out.",
-        ("what", "from", "why"),
-        ("count",),
-        rows,
+    if not rows:
+        return '<p class="note">Nothing was left out.</p>'
+    return _open(
+        tables.table("Everything that some statistic could not use.", ("what", "from", "why"), ("count",), rows)
     )
 
 

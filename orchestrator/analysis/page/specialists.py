@@ -58,7 +58,7 @@ def _table(regret: RegretAnswer, labels: dict[tuple[str, str], str]) -> str:
     """Without repetitions there is neither interval nor probability, and no column for them."""
     is_known = any(row.separated is not None for row in regret.best_of_backbone)
     text = ("backbone", "best", "second", *(("told apart",) if is_known else ()))
-    numbers = ("mean", "lead", *(("interval", "probability best") if is_known else ()), f"{regret.generalist} loses")
+    numbers = ("mean", "lead", *(("interval", "P(best)") if is_known else ()), f"{regret.generalist} loses")
     return tables.table(
         f"Of the {regret.response} results; means in percent, leads and losses in percentage points. Leads are too "
         "high on average, having been picked; diverged trials count at chance.",
@@ -163,7 +163,7 @@ def _drawn(values: Sequence[dict[str, Any]], rows: list[str]) -> Chart:
         align="left", dx=9, dy=-8, fontSize=10, color="currentColor", opacity=0.8
     ).encode(text="optimizer:N")  # fmt: skip
     return alt.layer(others, chosen, names).properties(
-        width=clamp(PAGE_WIDTH - text_width(rows) - 60, 300, 900), height=clamp(28 * len(rows), 60, 620)
+        width=clamp(PAGE_WIDTH - text_width(rows) - 60, 300, 600), height=clamp(28 * len(rows), 60, 620)
     )
 
 

@@ -140,7 +140,7 @@ def _bars(answered: Mapping[str, Coupling]) -> Chart:
         .mark_text(align="left", dx=10, fontSize=11, color="currentColor")
         .encode(x=alt.X("at:Q"), y=y, text="note:N")
     )
-    width = clamp(PAGE_WIDTH - text_width(list(answered)) - 200, 300, 760)
+    width = clamp(PAGE_WIDTH - text_width(list(answered)) - 200, 300, 520)
     return alt.layer(bars, labels).properties(width=width, height=26 * len(answered))
 
 
