@@ -28,9 +28,10 @@ app = typer.Typer(
 )
 for command in (
     *(sweeping.plan, sweeping.run, sweeping.submit, asking.status, sweeping.resume, sweeping.stop),
-    *(asking.logs, asking.query, upkeep.compact, upkeep.verify, asking.report, sweeping.reproduce),
+    *(asking.logs, asking.query, upkeep.compact, upkeep.verify, asking.report, asking.compare, sweeping.reproduce),
 ):
     app.command()(command)
+app.command("import")(upkeep.import_results)
 app.command("list")(asking.list_names)
 app.command()(upkeep.doctor)
 

@@ -11,6 +11,7 @@ from typing import Any
 import duckdb
 
 from orchestrator.clock import utc_now
+from orchestrator.planning.imported_spec import import_record
 from orchestrator.store.drivers import DriverInfo, working_driver
 from orchestrator.store.query import read
 from orchestrator.store.store import Store
@@ -43,6 +44,8 @@ class SweepStatus:
     """Estimate; None while nothing runs."""
     updated_at: datetime | None
     """When the last trial ended (UTC)."""
+    imported_from: str | None = None
+    """Name of the file that the results come from; None where they were measured here."""
 
     @property
     def done(self) -> int:
@@ -59,6 +62,7 @@ class SweepStatus:
             "seconds_left": self.seconds_left,
             "updated_at": self.updated_at.isoformat() if self.updated_at else None,
             "driver_alive": self.driver_alive,
+            "imported_from": self.imported_from,
             "cells": [
                 {
                     "backbone": cell.backbone,
@@ -93,6 +97,7 @@ def sweep_status(store: Store, name: str) -> SweepStatus:
         driver_alive=driver is not None,
         seconds_left=_seconds_left(driver, facts, facts.planned - states.total()),
         updated_at=max((row[6] for row in facts.counted), default=None),
+        imported_from=facts.imported_from,
     )
 
 
@@ -102,6 +107,7 @@ class _Facts:
 
     cells: list[list[str]]
     planned: int
+    imported_from: str | None
     counted: list[tuple[Any, ...]]  # backbone, recipe, optimizer, state, trials, best score, last end
     running: int
     recent: list[datetime]  # newest first
@@ -109,7 +115,7 @@ class _Facts:
 
 def _facts(connection: duckdb.DuckDBPyConnection, name: str) -> _Facts:
     version = connection.execute(
-        "SELECT cells, trials_planned FROM sweeps WHERE sweep = ? ORDER BY version DESC LIMIT 1", [name]
+        "SELECT cells, trials_planned, spec FROM sweeps WHERE sweep = ? ORDER BY version DESC LIMIT 1", [name]
     ).fetchone()
     counted = connection.execute(
         "SELECT backbone, recipe, optimizer, state, count(*), max(score), max(ended_at) "
@@ -122,9 +128,11 @@ def _facts(connection: duckdb.DuckDBPyConnection, name: str) -> _Facts:
     recent = connection.execute(
         "SELECT ended_at FROM trials WHERE sweep = ? ORDER BY ended_at DESC LIMIT ?", [name, RATE_TRIALS + 1]
     ).fetchall()
+    record = import_record(version[2]) if version else None
     return _Facts(
         cells=json.loads(version[0]) if version else [],
         planned=int(version[1]) if version else 0,
+        imported_from=record.file if record else None,
         counted=counted,
         running=int(running[0]) if running else 0,
         recent=[row[0] for row in recent],

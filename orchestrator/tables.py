@@ -10,6 +10,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from orchestrator.imported_sweep import Imported
 from orchestrator.planning.cost import Cost
 from orchestrator.planning.plan import Plan
 from orchestrator.status import CellStatus, SweepStatus
@@ -110,12 +111,21 @@ def status_table(status: SweepStatus) -> Table:
 def status_line(status: SweepStatus) -> str:
     """One line: how many trials of how many, by state, running, time left."""
     states = ", ".join(f"{number} {state}" for state, number in status.states.items()) or "none ended"
+    if status.imported_from is not None:
+        return f"{status.sweep}: {status.done} of {status.planned} results ({states}), from {status.imported_from}"
     parts = [f"{status.sweep}: {status.done} of {status.planned} trials ({states})", f"{status.running} running"]
     if status.seconds_left is not None:
         parts.append(f"{timedelta(seconds=round(status.seconds_left))} left")
     if not status.driver_alive:
         parts.append("no driver is alive")
     return "; ".join(parts)
+
+
+def import_line(done: Imported) -> str:
+    """What an import did, in one line."""
+    states = ", ".join(f"{number} {state}" for state, number in done.states.items())
+    found = f"{done.sweep}: {states} (cells: {len(done.results.cells)})"
+    return f"{found} from {done.results.file}" if done.is_new else f"{found}, all there already; nothing to do"
 
 
 def _cell(cell: CellStatus | None) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 from orchestrator.errors import UsageError
 from orchestrator.running.outcomes import Outcome
 from orchestrator.store.reader import read_rows, read_table
-from orchestrator.store.schema import AttemptRow
+from orchestrator.store.schema import AttemptRow, TrialRow
 from orchestrator.store.store import Store, SweepStore
 from orchestrator.worker.checkpoints import read_log
 from search_spaces.errors import unknown_name
@@ -28,9 +28,10 @@ def sweep_of_trial(store: Store, trial_id: str, sweep: str | None) -> SweepStore
     """
     known: dict[str, set[str]] = {}
     for name in [sweep] if sweep else store.sweeps():
-        table = read_table(store.existing_sweep(name), AttemptRow, columns=["trial_id"])
-        for found in table["trial_id"].unique().to_pylist():
-            known.setdefault(found, set()).add(name)
+        found = store.existing_sweep(name)
+        for row_type in (AttemptRow, TrialRow):  # an imported trial has no attempt
+            for known_id in read_table(found, row_type, columns=["trial_id"])["trial_id"].unique().to_pylist():
+                known.setdefault(known_id, set()).add(name)
     if trial_id not in known:
         raise UsageError(str(unknown_name("trial", trial_id, known)) if known else f"{store.uri} holds no trials")
     names = sorted(known[trial_id])

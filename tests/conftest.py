@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.command_line import call as call
 from tests.object_store import FaultyStore, object_store_running
 
 # Two processes of tests share two cores: threads of theirs that wait for work by spinning take it from each other.

@@ -66,7 +66,10 @@ def test_imports_point_one_way(path: Path) -> None:
     if is_below(path, "trainers"):
         assert not tops & {"orchestrator", "ray", "optuna", "pyarrow.dataset", "duckdb"}
     if is_below(path, "orchestrator/store", "orchestrator/analysis"):
-        assert not tops & {"ray", "torch", "timm", "optuna", "rich", "typer"}
+        # ped_anova gives Optuna's own importances beside ours, and imports it where it computes them.
+        light = tops - {"optuna"} if path.name == "ped_anova.py" else tops
+        assert not light & {"ray", "torch", "timm", "optuna", "rich", "typer"}
+        assert "optuna" not in {name.partition(".")[0] for name in imports_of(path, deferred=False)}
     if "ray" in tops:
         assert path.name in RAY_MODULES, "only the adapters, the worker and the cluster name Ray"
     assert "timm" not in tops or path.name == "timm_models.py", "timm is imported in one place, after the work-around"

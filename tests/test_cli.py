@@ -9,45 +9,18 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from orchestrator import cli
 from orchestrator.store.query import run_query
 from orchestrator.store.store import SweepStore, open_store
+from tests.command_line import Call
 from tests.planned_sweeps import small_plan, spec_tables
 from tests.sweeps_in_process import run_here
-
-
-class Answer(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-
-Call = Callable[..., Answer]
-
-
-@pytest.fixture
-def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]) -> Call:
-    """Runs a command in this process, in an empty folder with an empty store."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("BOCB_STORE", raising=False)
-    monkeypatch.setattr(sys, "path", list(sys.path))
-
-    def run(*arguments: str) -> Answer:
-        monkeypatch.setattr(sys, "argv", ["bocb", *arguments])
-        capfdbinary.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        captured = capfdbinary.readouterr()
-        return Answer(int(ended.value.code or 0), captured.out.decode(), captured.err.decode())
-
-    return run
 
 
 def toml(tables: dict[str, Any], prefix: str = "") -> str:
@@ -310,6 +283,8 @@ def test_help_names_every_command(call: Call) -> None:
         "compact",
         "verify",
         "report",
+        "import",
+        "compare",
         "list",
         "doctor",
     ):

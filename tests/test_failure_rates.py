@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy.optimize import minimize
 from statsmodels.stats.proportion import proportion_confint
 
@@ -33,6 +35,20 @@ def test_one_column_has_firths_closed_form() -> None:
     np.testing.assert_allclose(found.rows, logits - logits.mean(), atol=1e-7)
     assert found.intercept == pytest.approx(logits.mean(), abs=1e-7)
     np.testing.assert_allclose(found.columns, [0.0])
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=1, max_size=8))
+def test_sparse_rows_reach_the_closed_form(cells: list[tuple[int, int]]) -> None:
+    trials = np.array([[number for number, _ in cells]])
+    events = np.array([[min(number, event) for number, event in cells]])
+    found = logistic_effects(events, trials)
+    assert (found is None) == (not 0 < events.sum() < trials.sum())
+    if found is not None:
+        used = trials[0] > 0
+        logits = np.log((events + 0.5) / (trials - events + 0.5))[0, used]
+        # A cell of one trial has a flat likelihood; steps end below 1e-9 and shrink by half or faster.
+        np.testing.assert_allclose(found.columns[used], logits - logits.mean(), atol=1e-7)
 
 
 def test_a_separated_table_gets_the_maximum_of_the_penalised_likelihood() -> None:

@@ -55,10 +55,13 @@ def test_pairs_use_the_rows_that_have_both_and_are_corrected_together() -> None:
     first = pairs[0]
     assert first.mean_difference == pytest.approx(0.025)
     assert first.median_difference == pytest.approx(0.15)
-    # Ranks 2.5, 2.5, 4 and 1: in floating point 70.3 - 70.1 and 65.2 - 65.0 differ, as accuracies they tie.
     assert first.p == signed_rank_p(np.array([2.0, 2.0, -4.0, 1.0]))
     known = np.array([pair.p for pair in pairs], dtype=float)
     assert [pair.p_holm for pair in pairs] == pytest.approx(list(multipletests(known, method="holm")[1]))
+    # In floating point 70.3 - 70.1 is larger than 0.3 - 0.1; as accuracies they tie, here with opposite signs.
+    assert 70.3 - 70.1 > 0.3 - 0.1
+    (tied,) = compare_columns(np.array([[70.3, 70.1], [0.1, 0.3], [3.0, 2.0]]), [(0, 1)])
+    assert tied.p == signed_rank_p(np.array([2.0, -2.0, 10.0])) != signed_rank_p(np.array([2.1, -2.0, 10.0]))
     (alone,) = compare_columns(np.array([[1.0, np.nan]]), [(0, 1)])
     assert (alone.n, alone.mean_difference, alone.p, alone.p_holm, alone.p_equivalence_holm) == (
         0,

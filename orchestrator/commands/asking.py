@@ -1,4 +1,4 @@
-"""The commands that read a store or a catalogue: status, logs, query, report, list."""
+"""The commands that read a store or a catalogue: status, logs, query, report, compare, list."""
 
 from __future__ import annotations
 
@@ -59,6 +59,8 @@ def logs(
 
     opened = existing_store(store)
     attempts = attempts_of(sweep_of_trial(opened, trial, sweep), trial)
+    if not attempts:
+        raise UsageError(f"trial {trial} has no attempts: it was imported, and nothing of it ran here")
     if as_json:
         print_json([attempt_json(row) for row in attempts])
         return
@@ -129,6 +131,32 @@ def report(
         raise UsageError(f"there is no folder {output.absolute().parent} to write {output.name} into")
     write_report(read(opened, lambda connection: load_page_data(connection, sweep)), output)
     out.print(f"store:  {opened.uri}\nreport: {output.absolute()}", highlight=False, soft_wrap=True)
+
+
+def compare(
+    first: Annotated[str, typer.Argument(metavar="A", help="A sweep, say an imported table.")],
+    second: Annotated[str, typer.Argument(metavar="B", help="Another one: differences are B minus A.")],
+    store: StoreOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show two sweeps side by side: the differences of their cells with intervals, and what they agree on."""
+    from orchestrator.analysis.answers.as_json import as_json as to_json
+    from orchestrator.analysis.answers.comparison import compare_sweeps
+    from orchestrator.analysis.answers.load import load_sweep
+    from orchestrator.comparison_tables import comparison_text
+    from orchestrator.store.query import read
+
+    if first == second:
+        raise UsageError(f"{first} is one sweep; name two to compare")
+    opened = existing_store(store)
+    for name in (first, second):
+        opened.existing_sweep(name)
+    sides = read(opened, lambda connection: [load_sweep(connection, name) for name in (first, second)])
+    found = compare_sweeps(*sides)
+    if as_json:
+        print_json(to_json(found))
+    else:
+        out.print(comparison_text(found))
 
 
 def list_names(

@@ -1,9 +1,10 @@
-"""The commands that look after a store and a machine: compact, verify, doctor."""
+"""The commands that look after a store and a machine: import, compact, verify, doctor."""
 
 from __future__ import annotations
 
 import sys
 from dataclasses import asdict
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -11,6 +12,42 @@ import typer
 from orchestrator.commands.options import JsonOption, StoreOption, existing_store, out, print_json
 from orchestrator.errors import BusyError, Exit
 from trainers.config import Precision
+
+
+def import_results(
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE.csv", help="Columns backbone, optimizer, top1; also seed, recipe, state.")
+    ],
+    sweep: Annotated[str, typer.Option("--sweep", metavar="NAME", help="The sweep that they become.")],
+    percent: Annotated[bool, typer.Option("--percent", help="Accuracies are 0 to 100, not 0 to 1.")] = False,
+    classes: Annotated[
+        int | None,
+        typer.Option(
+            "--classes", min=2, max=2**31 - 1, help="Number of classes: a DIVERGED result scores 1 of so many."
+        ),
+    ] = None,
+    dataset: Annotated[str, typer.Option("--dataset", metavar="NAME", help="What they were trained on.")] = "unknown",
+    recipe: Annotated[str, typer.Option("--recipe", metavar="NAME", help="How they were trained.")] = "unknown",
+    store: StoreOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Store results from elsewhere, to be analysed like any sweep."""
+    from orchestrator.imported_sweep import import_sweep
+    from orchestrator.importing import ImportOptions, read_results
+    from orchestrator.store.paths import check_sweep_name
+    from orchestrator.store.store import open_store
+    from orchestrator.tables import import_line
+
+    check_sweep_name(sweep)
+    options = ImportOptions(percent=percent, classes=classes, dataset=dataset, recipe=recipe)
+    results = read_results(file, options)
+    for remark in results.remarks:
+        print(f"bocb: {remark}", file=sys.stderr)
+    done = import_sweep(open_store(store, create=True), sweep, results)
+    if as_json:
+        print_json(done.as_json())
+    else:
+        out.print(import_line(done), highlight=False, soft_wrap=True)
 
 
 def compact(store: StoreOption = None, as_json: JsonOption = False) -> None:

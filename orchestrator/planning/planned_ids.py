@@ -10,6 +10,7 @@ import json
 import re
 from dataclasses import dataclass
 
+from orchestrator.planning.imported_spec import import_record
 from orchestrator.planning.plan import cell_key
 from orchestrator.planning.spec import Spec, spec_from_record
 from orchestrator.store.schema import SweepRow
@@ -17,6 +18,7 @@ from orchestrator.store.schema import SweepRow
 _ROLES = re.compile(
     r"default-s(?P<default_seed>\d+)|design-(?P<design>\d+)-s(?P<design_seed>\d+)|tune-(?P<tune>\d+)"
     r"|confirm-(?:design-(?P<design_again>\d+)|tune-(?P<tune_again>\d+))-s(?P<confirm_seed>\d+)"
+    r"|imported-s(?P<imported>\d+)"
 )
 
 
@@ -36,10 +38,14 @@ class PlannedIds:
         Raises:
             StoreError: Its spec cannot be read.
         """
+        cells = frozenset((cell[0], cell[1], cell[2]) for cell in json.loads(version.cells))
+        record = import_record(version.spec)
+        if record is not None:
+            return PlannedIds(cells=cells, limits={"imported": record.replicates})
         spec: Spec = spec_from_record(version.spec)
         protocol = spec.protocol
         return PlannedIds(
-            cells=frozenset((cell[0], cell[1], cell[2]) for cell in json.loads(version.cells)),
+            cells=cells,
             limits={
                 "default_seed": protocol.default.seeds,
                 "design": protocol.design.points,
@@ -59,5 +65,5 @@ class PlannedIds:
         match = _ROLES.fullmatch(trial_id.removeprefix(prefix))
         numbers = match.groupdict() if match else {}
         return bool(numbers) and all(
-            int(number) < self.limits[name] for name, number in numbers.items() if number is not None
+            int(number) < self.limits.get(name, 0) for name, number in numbers.items() if number is not None
         )

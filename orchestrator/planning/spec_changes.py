@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 from orchestrator.errors import SpecError
+from orchestrator.planning.imported_spec import refuse_imported
 from orchestrator.planning.plan import Plan
 from orchestrator.planning.spec import Spec, spec_from_record
 from orchestrator.store.schema import SweepRow
@@ -45,8 +46,11 @@ def check_edit(versions: Sequence[SweepRow], plan: Plan) -> None:
 
     Raises:
         SpecError: Naming the field and both values.
+        UsageError: The sweep was imported.
         StoreError: A recorded spec cannot be read.
     """
+    for version in versions:
+        refuse_imported(plan.spec.sweep.name, version.spec)
     if not versions or versions[-1].spec_sha256 == plan.spec.digest():
         return
     for version in versions:

@@ -8,6 +8,7 @@ from typing import Any
 
 from orchestrator.errors import UsageError
 from orchestrator.planning.grid import make_plan
+from orchestrator.planning.imported_spec import refuse_imported
 from orchestrator.planning.plan import Plan
 from orchestrator.planning.spec import spec_from_record
 from orchestrator.running.history import newest_version, read_history
@@ -35,11 +36,12 @@ def recorded_plan(store: Store, name: str) -> Plan:
     """The plan of a sweep's newest recorded spec.
 
     Raises:
-        UsageError: The store has no such sweep, or no spec of it.
+        UsageError: The store has no such sweep, or no spec of it; or it was imported.
     """
     version = newest_version(store.existing_sweep(name))
     if version is None:
         raise UsageError(f"sweep {name} has no recorded spec; start it with `bocb run SPEC`")
+    refuse_imported(name, version.spec)
     return make_plan(spec_from_record(version.spec))
 
 

@@ -45,7 +45,7 @@ class SweepRow:
     sweep: str = column(TEXT, "Name of the sweep.")
     version: int = column(SMALL, "1 for the first, one more for each change of spec, code or packages.")
     driver_epoch: int = column(SMALL, "Which driver of the sweep wrote the row: 1, 2, ...")
-    spec: str = column(TEXT, "The validated spec, as canonical JSON.")
+    spec: str = column(TEXT, "The validated spec, as canonical JSON; where imported, the file and what it had.")
     spec_sha256: str = column(TEXT, "SHA-256 of `spec`.")
     trials_planned: int = column(
         INTEGER, "Trials of the whole plan, without those that can never run: a cell may have nothing to confirm."
@@ -70,12 +70,17 @@ class TrialRow:
     optimizer: str = column(TEXT, "Name of the optimizer.")
     dataset: str = column(TEXT, "Name of the data set.")
     input_size: int | None = column(SMALL, "Side of the images the network saw, in pixels.", optional=True)
-    batch_size: int = column(SMALL, "Images per optimizer step.")
+    batch_size: int = column(SMALL, "Images per optimizer step; 0 where imported.")
     precision: str | None = column(TEXT, "Arithmetic of forward and backward passes.", optional=True)
-    role: str = column(TEXT, "Why the trial exists: default, design, tune or confirm.")
+    role: str = column(
+        TEXT,
+        "Why the trial exists: default, design, tune or confirm; imported where its result comes from elsewhere.",
+    )
     number: int = column(SMALL, "Number of its setting within its cell and role, from 0.")
     replicate: int = column(SMALL, "Repetition of the same setting under another seed, from 0.")
-    seed: int = column(INTEGER, "Seed of every random stream of the trial.")
+    seed: int = column(
+        INTEGER, "Seed of every random stream of the trial; where imported what the file says, else `replicate`."
+    )
     state: str = column(TEXT, "COMPLETE, DIVERGED, PRUNED or FAIL.")
     reason: str | None = column(TEXT, "Why it is not COMPLETE, in a few words.", optional=True)
     score: float | None = column(
@@ -91,14 +96,15 @@ class TrialRow:
         METRIC, "Median validation accuracy of the last ten epochs.", optional=True
     )
     test_top1: float | None = column(METRIC, "Test accuracy after the last epoch; never selected on.", optional=True)
-    epochs_done: int = column(SMALL, "Epochs trained.")
-    epochs_planned: int = column(SMALL, "Epochs of the whole budget.")
-    hp: str = column(TEXT, "Every hyper-parameter that acted, as a JSON object.")
+    epochs_done: int = column(SMALL, "Epochs trained; 0 where imported.")
+    epochs_planned: int = column(SMALL, "Epochs of the whole budget; 0 where imported.")
+    hp: str = column(TEXT, "Every hyper-parameter that acted, as a JSON object; empty where imported.")
     hp_source: str = column(
         TEXT,
         "Where the values come from: default (published), design, tune (a sampler), paper (what the paper tuned for "
         "the pair), paper-grid (the grid around that) or inferred (the paper has none for the pair: its setting or "
-        "the middle of its grid is that of related backbones). Confirm trials have that of the trial they repeat.",
+        "the middle of its grid is that of related backbones); imported where they are not known. Confirm trials "
+        "have that of the trial they repeat.",
     )
     hp_lr: float | None = column(PRECISE, "Peak learning rate.", optional=True)
     hp_weight_decay: float | None = column(PRECISE, "Weight decay of the decayed parameters.", optional=True)
@@ -111,9 +117,9 @@ class TrialRow:
     groups: str | None = column(TEXT, "Parameter groups with their weight decay, as a JSON list.", optional=True)
     parameters: int | None = column(INTEGER, "Number of trained scalars.", optional=True)
     classes: int | None = column(SMALL, "Number of classes.", optional=True)
-    attempt: int = column(SMALL, "The attempt that ended the trial, from 1.")
+    attempt: int = column(SMALL, "The attempt that ended the trial, from 1; 0 where imported: nothing ran here.")
     driver_epoch: int = column(SMALL, "Which driver of the sweep wrote the row: 1, 2, ...")
-    started_at: datetime = column(MOMENT, "When the last attempt started (UTC).")
+    started_at: datetime = column(MOMENT, "When the last attempt started (UTC); where imported, when that was.")
     ended_at: datetime = column(MOMENT, "When the trial ended (UTC).")
     train_seconds: float | None = column(
         PRECISE, "Time in training and evaluation over all attempts kept.", optional=True
@@ -124,8 +130,10 @@ class TrialRow:
         INTEGER, "Bytes: device peak, or the process's resident size on CPUs.", optional=True
     )
     device: str | None = column(TEXT, "cpu, or the GPU's product name.", optional=True)
-    code_version: str = column(TEXT, "Version of bocb and digest of its source.")
-    recipe_sha256: str = column(TEXT, "Digest of the resolved recipe.")
+    code_version: str = column(
+        TEXT, "Version of bocb and digest of its source; where imported of the one that did it."
+    )
+    recipe_sha256: str = column(TEXT, "Digest of the resolved recipe; empty where imported.")
     data_sha256: str | None = column(
         TEXT, "Digest of images (image files: names and sizes), labels and split.", optional=True
     )

@@ -38,7 +38,10 @@ READY_ANSWERS: dict[str, str] = {
             avg(score) FILTER (role = 'confirm') AS confirm_mean,
             stddev_samp(score) FILTER (role = 'confirm') AS confirm_sd,
             max(score) FILTER (state = 'COMPLETE') AS best_score,
-            avg(score) FILTER (role = 'default') AS default_mean
+            avg(score) FILTER (role = 'default') AS default_mean,
+            count(score) FILTER (role = 'imported') AS n_imported,
+            avg(score) FILTER (role = 'imported') AS imported_mean,
+            stddev_samp(score) FILTER (role = 'imported') AS imported_sd
         FROM trials WHERE NOT superseded GROUP BY {CELL} ORDER BY {CELL}
     """,
     "failures": f"""

@@ -53,8 +53,8 @@ def find_losses(connection: duckdb.DuckDBPyConnection) -> Losses:
     """).fetchall()
     attempts = connection.execute(f"""
         SELECT trial_id FROM trials LEFT JOIN attempts USING (trial_id, attempt)
-        WHERE NOT {_MARKED} AND (outcome IS NULL OR outcome = 'RUNNING') ORDER BY trial_id
-    """).fetchall()
+        WHERE NOT {_MARKED} AND attempt > 0 AND (outcome IS NULL OR outcome = 'RUNNING') ORDER BY trial_id
+    """).fetchall()  # an imported trial has no attempt
     trials = connection.execute(f"""
         SELECT trial_id
         FROM (SELECT trial_id, max(attempt) AS last FROM attempts WHERE outcome IN {_ENDED} GROUP BY ALL)

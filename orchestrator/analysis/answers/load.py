@@ -13,6 +13,7 @@ import duckdb
 from orchestrator.analysis.answers.curves import Curve, trials_to_draw
 from orchestrator.analysis.answers.summary import CellKey, counted
 from orchestrator.errors import StoreError, UsageError
+from orchestrator.planning.imported_spec import import_record
 from orchestrator.store.schema import TrialRow
 from search_spaces.errors import unknown_name
 
@@ -202,10 +203,15 @@ def _facts(version: Mapping[str, Any]) -> SpecFacts:
         precision=training.get("precision"),
         score=training.get("score"),
         seed=_table(spec, "sweep").get("seed"),
-        protocol=_protocol(protocol),
+        protocol=_imported(version["spec"]) or _protocol(protocol),
         packages=tuple(sorted((str(name), str(value)) for name, value in _object(version["packages"]).items())),
         grid=_cells(version["cells"]),
     )
+
+
+def _imported(spec: str) -> tuple[str, ...]:
+    record = import_record(spec)
+    return () if record is None else (f"imported from {record.file}",)
 
 
 def _protocol(protocol: Mapping[str, Any]) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from itertools import product
 from orchestrator.analysis.statistics.intervals import Estimate, mean_interval
 from orchestrator.store.schema import TrialRow
 
-ROLES = ("default", "design", "tune", "confirm")
+ROLES = ("default", "design", "tune", "confirm", "imported")
 STATES = ("COMPLETE", "DIVERGED", "PRUNED", "FAIL")
 RESULTS = frozenset({"COMPLETE", "DIVERGED"})
 """States with a score. DIVERGED is a result at chance; PRUNED and FAIL have none."""
@@ -24,6 +24,8 @@ class Source(StrEnum):
 
     CONFIRM = "confirm"
     """Mean of the confirm trials: fresh seeds."""
+    IMPORTED = "imported"
+    """Mean of the results from elsewhere, of which nothing more is known."""
     SEARCH = "search"
     """Best of the design and tune trials: too high, because it was picked for being high."""
     DEFAULT = "default"
@@ -155,10 +157,10 @@ def summarise(trials: Sequence[TrialRow], planned: int | None, *, grid: Sequence
         )
         for backbone, recipe in pairs
     )
-    counts = count(trials)
+    counts, roles = count(trials), count_roles(trials)
     return SweepSummary(
         counts=counts,
-        roles=count_roles(trials),
+        roles=roles,
         planned=planned,
         epochs=sum(trial.epochs_done for trial in trials),
         train_seconds=math.fsum(trial.train_seconds or 0.0 for trial in trials),
@@ -166,7 +168,7 @@ def summarise(trials: Sequence[TrialRow], planned: int | None, *, grid: Sequence
         last_end=max((trial.ended_at for trial in trials), default=None),
         optimizers=tuple(dict.fromkeys(key.optimizer for key in keys)),
         rows=rows,
-        missing=_what_is_missing(counts, planned, rows),
+        missing=_what_is_missing(counts, roles, planned, rows),
     )
 
 
@@ -201,6 +203,8 @@ def headline_of(trials: Sequence[TrialRow]) -> Headline | None:
     """One cell's headline from its trials; None while none has a score."""
     if confirmed := results(trials, "confirm"):
         return _mean_of(confirmed, Source.CONFIRM)
+    if imported := results(trials, "imported"):
+        return _mean_of(imported, Source.IMPORTED)
     if searched := results(trials, "design", "tune"):
         return _best_of(searched)
     if defaults := results(trials, "default"):
@@ -271,23 +275,29 @@ def _rank(cell: CellSummary) -> tuple[float, str]:
     return (-(cell.gap or 0.0), cell.key.optimizer)
 
 
-def _what_is_missing(counts: Counts, planned: int | None, rows: Sequence[RowSummary]) -> tuple[str, ...]:
+def _what_is_missing(
+    counts: Counts, roles: Sequence[RoleCounts], planned: int | None, rows: Sequence[RowSummary]
+) -> tuple[str, ...]:
     cells = [cell for row in rows for cell in row.cells]
-    empty = sum(cell.headline is None for cell in cells)
-    unconfirmed = sum(cell.headline is not None and cell.headline.source != Source.CONFIRM for cell in cells)
-    single = sum(
-        cell.headline is not None and cell.headline.source != Source.SEARCH and cell.headline.estimate.n == 1
-        for cell in cells
-    )
+    headlines = [cell.headline for cell in cells if cell.headline is not None]
+    empty = len(cells) - len(headlines)
+    unconfirmed = sum(headline.source not in (Source.CONFIRM, Source.IMPORTED) for headline in headlines)
+    single = sum(headline.source != Source.SEARCH and headline.estimate.n == 1 for headline in headlines)
+    imported = sum(role.counts.ended for role in roles if role.role == "imported")
     notes = []
     if planned is not None and counts.ended < planned:
         notes.append(f"{counts.ended:,} of {planned:,} trials have ended; the numbers below will change.")
     if planned is None:
         notes.append("The store does not say how many trials were planned.")
+    if imported:
+        notes.append(
+            f"{counted(imported, 'result')} from elsewhere: how they were tuned, trained and scored is not recorded."
+        )
     if counts.failed:
-        notes.append(f"{counted(counts.failed, 'trial')} failed and gave no result: they can be retried.")
+        remedy = "they are missing in what was imported" if imported else "they can be retried"
+        notes.append(f"{counted(counts.failed, 'trial')} failed and gave no result: {remedy}.")
     if empty:
-        notes.append(f"{counted(empty, 'cell')} of {len(cells)} without any score yet.")
+        notes.append(f"{counted(empty, 'cell')} of {len(cells)} without any score{'' if imported else ' yet'}.")
     if unconfirmed:
         notes.append(f"{counted(unconfirmed, 'cell')} of {len(cells)} not confirmed with fresh seeds yet.")
     if single:

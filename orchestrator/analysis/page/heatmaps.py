@@ -104,7 +104,7 @@ def _cell_values(
 ) -> dict[str, Any]:
     """One square; `light` says whether its ink is light at a value."""
     headline = cell.headline
-    confirmed = headline is not None and headline.source is Source.CONFIRM
+    confirmed = headline is not None and headline.source in (Source.CONFIRM, Source.IMPORTED)
     return {
         "row": row,
         "optimizer": cell.key.optimizer,

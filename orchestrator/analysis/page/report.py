@@ -120,7 +120,7 @@ def _first_places(summary: SweepSummary) -> _Section:
     items = []
     for row in summary.rows:
         note = ""
-        if row.source is not None and row.source is not Source.CONFIRM:
+        if row.source not in (None, Source.CONFIRM, Source.IMPORTED):
             note = f' <span class="note">({escape(wording.SOURCE_LONG[row.source])})</span>'
         items.append(f"<li><b>{escape(row.label)}</b><span>{escape(wording.first_place(row))}{note}</span></li>")
     caption = (
@@ -226,7 +226,8 @@ def _failures(page_data: PageData, summary: SweepSummary, labels: Mapping[CellKe
 def _footer(page_data: PageData, written_at: datetime) -> str:
     codes = sorted({trial.code_version for trial in page_data.trials})
     made = f"Written by bocb on {wording.moment(written_at)} from the store alone."
-    return f"<footer>{escape(made)} Trials ran with: {escape(', '.join(codes) or 'nothing yet')}.</footer>"
+    what = "Results were imported" if {trial.role for trial in page_data.trials} == {"imported"} else "Trials ran"
+    return f"<footer>{escape(made)} {what} with: {escape(', '.join(codes) or 'nothing yet')}.</footer>"
 
 
 def _section(title: str, caption: str, content: str, charts: Mapping[str, Mapping[str, Any]]) -> _Section:

@@ -13,6 +13,7 @@ NOTHING = "\N{EN DASH}"
 
 SOURCE_LONG = {
     Source.CONFIRM: "mean of the confirm trials",
+    Source.IMPORTED: "as imported",
     Source.SEARCH: "best design or tune trial, not confirmed",
     Source.DEFAULT: "mean of the default trials, nothing tuned here",
 }

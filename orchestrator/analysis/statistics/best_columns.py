@@ -97,8 +97,7 @@ def _lead(row: int, means: NDArray[np.float64], variances: CellVariances | None)
     if variances is not None:
         parts, degrees = variances.mean_variances[row], variances.degrees[row]
         variance = parts[best] + parts[rivals]
-        squares = parts[best] ** 2 / degrees[best] + parts[rivals] ** 2 / degrees[rivals]
-        quantile = stdtrit(variances.combined_degrees(variance, squares), 1 - (1 - CONFIDENCE) / (2 * len(rivals)))
+        quantile = stdtrit(np.minimum(degrees[best], degrees[rivals]), 1 - (1 - CONFIDENCE) / (2 * len(rivals)))
         low = float((differences - quantile * np.sqrt(variance)).min())
         high = float((differences + quantile * np.sqrt(variance)).min())
         separated = low > 0
@@ -161,8 +160,8 @@ def beats(scores: NDArray[np.float64], *, level: float = LEVEL) -> Claims | None
     means, parts, degrees = variances.means, variances.mean_variances, variances.degrees
     difference = means[:, first] - means[:, second]
     variance = parts[:, first] + parts[:, second]
-    squares = parts[:, first] ** 2 / degrees[:, first] + parts[:, second] ** 2 / degrees[:, second]
-    p = 2 * stdtr(variances.combined_degrees(variance, squares), -np.abs(difference) / np.sqrt(variance))
+    fewer = np.minimum(degrees[:, first], degrees[:, second])
+    p = 2 * stdtr(fewer, -np.abs(difference) / np.sqrt(variance))
     rows, pairs = np.nonzero(np.isfinite(p))
     if not len(rows):
         return None
@@ -201,7 +200,8 @@ def residual_map(scores: NDArray[np.float64]) -> ResidualMap | None:
     residual = means - means.mean(axis=1, keepdims=True) - means.mean(axis=0) + means.mean()
     parts = variances.mean_variances
     variance = _residual_sum(parts, 2)
-    degrees = variances.combined_degrees(variance, _residual_sum(parts**2 / variances.degrees, 4))
+    satterthwaite = variance**2 / _residual_sum(parts**2 / variances.degrees, 4)
+    degrees = np.minimum(variances.degrees, satterthwaite)
     p = 2 * stdtr(degrees, -np.abs(residual) / np.sqrt(variance))
     adjusted = false_discovery_control(p, axis=None).reshape(p.shape)
     return ResidualMap(residual=residual, p=p, p_adjusted=adjusted)

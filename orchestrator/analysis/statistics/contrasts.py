@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import combinations, islice
+from functools import lru_cache
+from itertools import chain, combinations
 from math import comb
 
 import numpy as np
@@ -107,8 +108,7 @@ def interaction_contrast(
     estimate = float(first.mean() - second.mean())
     as_extreme = total = 0
     for batch in _labelings(labels, rng, draws):
-        chosen = batch == 0
-        means = chosen @ values / len(first)
+        means = (batch == 0).astype(np.float64) @ values / len(first)
         permuted = means - (values.sum() - means * len(first)) / len(second)
         as_extreme += int((np.abs(permuted) >= abs(estimate) * (1 - _CLOSE)).sum())
         total += len(batch)
@@ -121,8 +121,14 @@ def interaction_contrast(
         estimate=estimate,
         p=_p_value(as_extreme, total, exact=exact),
         is_exact=exact,
-        mann_whitney_p=float(mannwhitneyu(first, second, alternative="two-sided").pvalue),
+        mann_whitney_p=_mann_whitney_p(first, second),
     )
+
+
+def _mann_whitney_p(first: NDArray[np.float64], second: NDArray[np.float64]) -> float:
+    if np.ptp(np.concatenate([first, second])) == 0:
+        return 1.0  # scipy divides by a spread of 0
+    return float(mannwhitneyu(first, second, alternative="two-sided").pvalue)
 
 
 def block_share(
@@ -174,7 +180,7 @@ def _explained(labelings: NDArray[np.int64], sums: NDArray[np.float64]) -> NDArr
     """Shape (d,): sum of squares of the block means, for d labelings of the rows."""
     explained = np.zeros(len(labelings))
     for group in range(int(labelings.max()) + 1):
-        inside = labelings == group
+        inside = (labelings == group).astype(np.float64)
         explained += ((inside @ sums) ** 2).sum(axis=1) / inside.sum(axis=1)
     return explained
 
@@ -186,14 +192,20 @@ def _is_countable(labels: NDArray[np.int64]) -> bool:
 def _labelings(labels: NDArray[np.int64], rng: np.random.Generator, draws: int) -> Iterator[NDArray[np.int64]]:
     """Batches of permuted labels, each of shape (batch, n): all of them where they can be counted, else draws."""
     if _is_countable(labels):
-        chosen = combinations(range(len(labels)), int((labels == 0).sum()))
-        while batch := list(islice(chosen, _BATCH)):
-            labeled = np.ones((len(batch), len(labels)), dtype=np.int64)
-            np.put_along_axis(labeled, np.array(batch), 0, axis=1)
-            yield labeled
+        yield _every_labeling(len(labels), int((labels == 0).sum()))
         return
     for start in range(0, draws, _BATCH):
         yield rng.permuted(np.tile(labels, (min(_BATCH, draws - start), 1)), axis=1)
+
+
+@lru_cache(maxsize=4)
+def _every_labeling(rows: int, first: int) -> NDArray[np.int64]:
+    """Every way to label some rows 0 and the others 1; kept, since each response and scale asks for the same."""
+    chosen = np.fromiter(chain.from_iterable(combinations(range(rows), first)), dtype=np.int64)
+    labeled = np.ones((comb(rows, first), rows), dtype=np.int64)
+    np.put_along_axis(labeled, chosen.reshape(-1, first), 0, axis=1)
+    labeled.flags.writeable = False
+    return labeled
 
 
 def _p_value(as_extreme: int, total: int, *, exact: bool) -> float:

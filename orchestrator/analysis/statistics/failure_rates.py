@@ -144,18 +144,21 @@ def _firth(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
     """Coefficients and covariance; None without convergence.
 
-    Newton's method on Firth's modified score X'(y - n p + h (1/2 - p)), h = leverages of the weighted fit.
+    Scoring on Firth's modified score X'(y - n p + h (1/2 - p)), h = leverages of the weighted fit. The step is taken
+    with weights n + h: with n alone it is twice too long for a cell of one trial and goes to and fro for ever.
     """
     beta: NDArray[np.float64] = np.zeros(design.shape[1])
     for _ in range(_STEPS):
         rates = _expit(design @ beta)
-        weighted = design * (trials * rates * (1 - rates))[:, None]
-        covariance = np.linalg.pinv(design.T @ weighted, hermitian=True).astype(np.float64)
-        leverages = np.einsum("ij,jk,ik->i", weighted, covariance, design)
-        step = covariance @ (design.T @ (events - trials * rates + leverages * (0.5 - rates)))
+        spread = rates * (1 - rates)
+        covariance = np.linalg.pinv(design.T @ (design * (trials * spread)[:, None]), hermitian=True)
+        leverages = trials * spread * np.einsum("ij,jk,ik->i", design, covariance, design)
+        score = design.T @ (events - trials * rates + leverages * (0.5 - rates))
+        curvature = design.T @ (design * ((trials + leverages) * spread)[:, None])
+        step = np.linalg.pinv(curvature, hermitian=True) @ score
         longest = float(np.abs(step).max())
         if longest < 1e-9:
-            return beta, covariance
+            return beta, covariance.astype(np.float64)
         step *= min(1.0, _LONGEST_STEP / longest)
         value = _penalised(design, events, trials, beta)
         while _penalised(design, events, trials, beta + step) < value - 1e-12 * abs(value) and longest > 1e-12:

@@ -8,9 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import brentq
 from scipy.special import polygamma, psi
+from scipy.stats import f
 
 _SMALLEST = 1e-5
 """A variance of 0 is taken as this share of the median one: accuracies are counts, and counts may agree by chance."""
+OUTLIER_LEVEL = 5e-4
+"""Upper tail of the distribution of variances in which a cell borrows nothing."""
 _MOST_PRIOR = 1e6
 """Prior degrees of freedom beyond which all cells have one variance."""
 
@@ -24,20 +27,10 @@ class CellVariances:
     mean_variances: NDArray[np.float64]
     """Shape (a, b): moderated variance of a replicate over their number; NaN without any."""
     degrees: NDArray[np.float64]
-    """Shape (a, b): degrees of freedom of each, own plus prior."""
+    """Shape (a, b): degrees of freedom of each, own plus prior; compare two cells by the smaller: Satterthwaite's are
+    too many in the far tails that many tests at once need."""
     prior_degrees: float
     """How alike the cells' variances are; `inf` where they differ no more than chance has it."""
-    residual_degrees: int
-    """Of all cells together: no variance made from them has more."""
-
-    def combined_degrees(self, variance: NDArray[np.float64], squares: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Degrees of freedom of a sum of variances, Satterthwaite's (1946).
-
-        Args:
-            variance: The sum, of any shape.
-            squares: Sum of each part's square over its degrees of freedom, of the same shape.
-        """
-        return np.minimum(variance**2 / squares, float(self.residual_degrees))
 
 
 def moderated_variances(scores: NDArray[np.float64]) -> CellVariances | None:
@@ -45,7 +38,8 @@ def moderated_variances(scores: NDArray[np.float64]) -> CellVariances | None:
 
     Cell variances are taken as draws of a scaled inverse chi-squared distribution whose scale and degrees of freedom
     come from the mean and variance of their logarithms. A cell of three replicates so borrows from the others as
-    much as the others' likeness allows, and an unstable cell keeps a large variance of its own.
+    much as the others' likeness allows. A few unstable cells are no draw of that distribution (Phipson et al. 2016):
+    a variance in its upper 0.05 % stays as it is, with its own few degrees of freedom.
 
     Args:
         scores: Shape (a, b, r), NaN where missing.
@@ -68,16 +62,16 @@ def moderated_variances(scores: NDArray[np.float64]) -> CellVariances | None:
     floor = _SMALLEST * float(np.median(variances[known])) or _SMALLEST * float(variances[known].mean())
     scale, prior = _prior(np.maximum(variances[known], floor), degrees[known].astype(np.float64))
     if np.isinf(prior):
-        moderated = np.full(number.shape, scale)
+        moderated, total = np.full(number.shape, scale), np.full(number.shape, np.inf)
     else:
-        moderated = (prior * scale + degrees * variances) / (prior + degrees)
-    every = int(degrees.sum())
+        moderated, total = (prior * scale + degrees * variances) / (prior + degrees), prior + degrees
+    is_outlier = known & (f.sf(variances / scale, np.maximum(degrees, 1), min(prior, _MOST_PRIOR)) < OUTLIER_LEVEL)
+    own = np.where(is_outlier, variances, moderated)
     return CellVariances(
         means=means,
-        mean_variances=np.where(number > 0, moderated / np.maximum(number, 1), np.nan),
-        degrees=np.minimum(prior + degrees, float(every)),
+        mean_variances=np.where(number > 0, own / np.maximum(number, 1), np.nan),
+        degrees=np.minimum(np.where(is_outlier, degrees, total), float(degrees.sum())),
         prior_degrees=prior,
-        residual_degrees=every,
     )
 
 

@@ -73,7 +73,7 @@ def compare_columns(
 
 def _differences(table: NDArray[np.float64], first: int, second: int) -> NDArray[np.float64]:
     found: NDArray[np.float64] = table[:, first] - table[:, second]
-    # Accuracies are differences of decimals: 0.3 - 0.1 and 0.2 must tie, as they do on paper.
+    # 0.3 - 0.1 and 0.2 must tie, as they do on paper.
     return found[np.isfinite(found)].round(10)
 
 

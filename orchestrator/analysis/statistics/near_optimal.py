@@ -1,0 +1,88 @@
+"""How much of a search space is good enough: the plainest measure of sensitivity to tuning."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import betaincinv
+
+BOUNDARY = 0.1
+"""Share of a range at each end in which an optimum says that the range may be too narrow (Choi et al. 2019)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NearOptimalVolume:
+    """The share of a space with a regret of at most `epsilon`."""
+
+    epsilon: float
+    points: int
+    """Points of the design with a score."""
+    near: int
+    """Of them, those with a regret of at most `epsilon`."""
+    share: float
+    low: float
+    """Ends of the Clopper-Pearson interval, which is exact for random points and wider than need be for Sobol's."""
+    high: float
+    n95: int | None
+    """Random trials that hit the volume with probability 0.95; None where no point of the design did."""
+    n95_low: int
+    """The same at the interval's upper end: the fewest trials that are compatible with the design."""
+    n95_high: int | None
+    """The same at its lower end; None where that is 0."""
+
+
+def near_optimal_volume(
+    regrets: NDArray[np.float64], epsilon: float, *, confidence: float = 0.95
+) -> NearOptimalVolume:
+    """The near-optimal volume from the points of a design that is uniform in the space.
+
+    Args:
+        regrets: Shape (N,), finite, N >= 1; negative where a point beats the optimum it is compared with.
+        epsilon: Regret that is good enough, in the same unit, not negative.
+        confidence: Of the Clopper-Pearson interval.
+
+    Raises:
+        ValueError: There is no regret, or one is not finite.
+    """
+    if regrets.ndim != 1 or not regrets.size or not np.isfinite(regrets).all():
+        raise ValueError("a volume needs at least one regret, all finite")
+    # Scores are fractions of a count: a regret that equals epsilon must not depend on the last bit.
+    near, points = int((regrets <= epsilon + 1e-9).sum()), len(regrets)
+    tail = (1 - confidence) / 2
+    low = float(betaincinv(near, points - near + 1, tail)) if near else 0.0
+    high = float(betaincinv(near + 1, points - near, 1 - tail)) if near < points else 1.0
+    most = trials_to_hit(high)
+    assert most is not None, "the upper end is above 0"  # noqa: S101 - our own invariant
+    return NearOptimalVolume(
+        epsilon=epsilon,
+        points=points,
+        near=near,
+        share=near / points,
+        low=low,
+        high=high,
+        n95=trials_to_hit(near / points),
+        n95_low=most,
+        n95_high=trials_to_hit(low),
+    )
+
+
+def trials_to_hit(share: float, probability: float = 0.95) -> int | None:
+    """Random trials needed to hit a volume at least once with some probability; None for an empty volume."""
+    if share <= 0:
+        return None
+    if share >= 1:
+        return 1
+    return max(1, math.ceil(math.log1p(-probability) / math.log1p(-share) - 1e-9))
+
+
+def at_boundary(coordinate: float, *, has_floor: bool = False) -> bool:
+    """Whether an optimum lies so near an end of its range that a wider range might hold a better one.
+
+    Args:
+        coordinate: In [0, 1], on the scale of the search space.
+        has_floor: Whether the lower end cannot be widened: a weight decay of exactly 0.
+    """
+    return coordinate > 1 - BOUNDARY or (coordinate < BOUNDARY and not has_floor)

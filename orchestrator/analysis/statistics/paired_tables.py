@@ -1,0 +1,170 @@
+"""Two tables with the same rows and columns, measured twice: how far apart they are, and how alike their orders."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from orchestrator.analysis.statistics.intervals import CONFIDENCE
+
+Floats = NDArray[np.float64]
+
+_ROUNDING = 1e-12
+"""Spread, as a share of the values, that arithmetic alone can cause."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WelchDifferences:
+    """Differences of means, entry by entry, in the scores' unit; NaN marks an entry that has none."""
+
+    difference: Floats
+    """Shape (a, b): mean of the second minus mean of the first; NaN where either has no score."""
+    low: Floats
+    """Shape (a, b): Welch's t interval at `CONFIDENCE`; NaN where either has fewer than two scores or both have equal
+    scores only: an interval of no width would claim certainty."""
+    high: Floats
+    """As `low`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeanDifference:
+    """The mean of paired differences, in the scores' unit."""
+
+    mean: float
+    n: int
+    """Differences behind it."""
+    sd: float | None
+    """Of the differences, divisor n - 1; None below two."""
+    low: float | None
+    """Student's t interval of the mean at `CONFIDENCE`; None below two, or where all differences are equal."""
+    high: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderAgreement:
+    """How alike two tables order their columns."""
+
+    rows: int
+    """Rows behind it: those with every column in both tables."""
+    spearman_of_mean_ranks: float | None
+    """Correlation of the columns' ranks by mean rank; None below two rows or three columns, or where all are tied."""
+    kendall: tuple[float | None, ...]
+    """For each row (all of them) tau-b of the columns that both tables have; None below three, or where all tie."""
+    mean_kendall: float | None
+    """Of the rows that have one."""
+
+
+def welch_differences(first: Floats, second: Floats) -> WelchDifferences:
+    """Differences of two tables' means with Welch's interval, which assumes no equal variances.
+
+    Source: Welch (1947), with the Welch-Satterthwaite degrees of freedom.
+
+    Args:
+        first: Shape (a, b, r), NaN where there is no result.
+        second: Shape (a, b, s), likewise.
+
+    Raises:
+        ValueError: The shapes do not belong together.
+    """
+    if first.ndim != 3 or second.ndim != 3 or first.shape[:2] != second.shape[:2]:
+        raise ValueError(f"two tables of one layout are needed, not shapes {first.shape} and {second.shape}")
+    (n, mean, share), (m, other_mean, other_share) = _moments(first), _moments(second)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        total = share + other_share
+        freedom = total**2 / (share**2 / (n - 1) + other_share**2 / (m - 1))
+        half = stats.t.ppf((1 + CONFIDENCE) / 2, freedom) * np.sqrt(total)
+    half[~(total > 0)] = np.nan
+    difference = other_mean - mean
+    return WelchDifferences(difference=difference, low=difference - half, high=difference + half)
+
+
+def _moments(scores: Floats) -> tuple[Floats, Floats, Floats]:
+    """Number, mean and squared standard error along the last axis; NaN where there are too few."""
+    there = np.isfinite(scores)
+    n = there.sum(axis=2).astype(np.float64)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        mean = np.where(there, scores, 0.0).sum(axis=2) / n
+        squares = np.where(there, (scores - mean[:, :, None]) ** 2, 0.0).sum(axis=2)
+        share = np.where(np.sqrt(squares) > _ROUNDING * np.abs(mean), squares, 0.0) / (n - 1) / n
+    share[n < 2] = np.nan
+    return n, mean, share
+
+
+def mean_difference(differences: Floats) -> MeanDifference | None:
+    """The mean of differences with Student's t interval; None without any.
+
+    Args:
+        differences: Any shape, NaN where there is none. The interval takes them as independent of each other.
+    """
+    found = differences[np.isfinite(differences)]
+    n = len(found)
+    if not n:
+        return None
+    mean = float(found.mean())
+    if n == 1:
+        return MeanDifference(mean=mean, n=1, sd=None, low=None, high=None)
+    if np.ptp(found) <= _ROUNDING * np.abs(found).max():
+        return MeanDifference(mean=mean, n=n, sd=0.0, low=None, high=None)
+    sd = float(found.std(ddof=1))
+    half = float(stats.t.ppf((1 + CONFIDENCE) / 2, n - 1)) * sd / np.sqrt(n)
+    return MeanDifference(mean=mean, n=n, sd=sd, low=mean - half, high=mean + half)
+
+
+def correlation(first: Floats, second: Floats) -> float | None:
+    """Pearson's correlation of the entries that both tables have; None below three, or where one is constant.
+
+    Args:
+        first: Any shape, NaN where there is no value.
+        second: The same shape.
+    """
+    there = np.isfinite(first) & np.isfinite(second)
+    return _pearson(first[there], second[there])
+
+
+def order_agreement(first: Floats, second: Floats) -> OrderAgreement:
+    """How alike two tables of means order their columns: rank 1 is the highest, ties share their mean rank.
+
+    Source: Spearman (1904); Kendall (1945) for tau-b.
+
+    Args:
+        first: Shape (a, b), NaN where there is no value.
+        second: The same shape.
+
+    Raises:
+        ValueError: The shapes differ.
+    """
+    if first.ndim != 2 or first.shape != second.shape:
+        raise ValueError(f"two tables of one layout are needed, not shapes {first.shape} and {second.shape}")
+    there = np.isfinite(first) & np.isfinite(second)
+    whole = there.all(axis=1)
+    spearman = None
+    if whole.sum() >= 2:
+        mean_ranks = [stats.rankdata(-table[whole], axis=1).mean(axis=0) for table in (first, second)]
+        spearman = _pearson(stats.rankdata(mean_ranks[0]), stats.rankdata(mean_ranks[1]))
+    kendall = tuple(_tau(first[row, there[row]], second[row, there[row]]) for row in range(len(first)))
+    known = [tau for tau in kendall if tau is not None]
+    return OrderAgreement(
+        rows=int(whole.sum()),
+        spearman_of_mean_ranks=spearman,
+        kendall=kendall,
+        mean_kendall=float(np.mean(known)) if known else None,
+    )
+
+
+def _pearson(first: Floats, second: Floats) -> float | None:
+    if len(first) < 3 or any(np.ptp(values) <= _ROUNDING * np.abs(values).max() for values in (first, second)):
+        return None
+    x, y = first - first.mean(), second - second.mean()
+    return float(np.clip(x @ y / (np.linalg.norm(x) * np.linalg.norm(y)), -1.0, 1.0))
+
+
+def _tau(first: Floats, second: Floats) -> float | None:
+    if len(first) < 3:
+        return None
+    upper = np.triu_indices(len(first), k=1)
+    signs = [np.sign(values[:, None] - values[None, :])[upper] for values in (first, second)]
+    norm = float(np.sqrt(np.abs(signs[0]).sum() * np.abs(signs[1]).sum()))
+    return float(np.clip(signs[0] @ signs[1] / norm, -1.0, 1.0)) if norm > 0 else None

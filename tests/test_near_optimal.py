@@ -1,0 +1,65 @@
+"""Near-optimal volume against scipy's exact interval and a landscape of known volume."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.stats import binomtest, qmc
+
+from orchestrator.analysis.statistics.near_optimal import at_boundary, near_optimal_volume, trials_to_hit
+
+
+def test_the_interval_is_clopper_pearsons() -> None:
+    for near, points in ((0, 8), (3, 16), (16, 16), (1, 1), (11, 64)):
+        found = near_optimal_volume(np.array([0.5] * near + [2.0] * (points - near)), 1.0)
+        exact = binomtest(near, points).proportion_ci(method="exact")
+        assert (found.near, found.points, found.share) == (near, points, near / points)
+        # Two root finders of an incomplete beta function.
+        assert found.low == pytest.approx(exact.low, abs=1e-9)
+        assert found.high == pytest.approx(exact.high, abs=1e-9)
+
+
+def test_trials_to_hit_follow_from_the_volume() -> None:
+    assert trials_to_hit(0.1) == 29
+    assert 1 - 0.9**28 < 0.95 <= 1 - 0.9**29
+    assert trials_to_hit(0.05) == 59
+    assert trials_to_hit(0.95) == 1
+    assert trials_to_hit(1.0) == 1
+    assert trials_to_hit(0.0) is None
+
+
+def test_a_volume_that_no_point_hit_still_has_a_bound() -> None:
+    found = near_optimal_volume(np.full(32, 5.0), 1.0)
+    assert found.n95 is None
+    assert found.n95_high is None
+    # The interval's upper end is 1 - .025^(1/32) = .109.
+    assert found.n95_low == trials_to_hit(1 - 0.025 ** (1 / 32)) == 26
+
+
+def test_points_that_beat_the_optimum_count_and_ties_do_not_hang_on_the_last_bit() -> None:
+    found = near_optimal_volume(np.array([-0.3, 71.2 - 70.2, 1.001]), 1.0)
+    assert found.near == 2
+
+
+def test_it_finds_a_known_volume() -> None:
+    # METHODS 2.2: P(regret <= .1) = pi * .1 / 2 = .157; .159 (sd .014) over scrambled Sobol designs of 64 points.
+    shares = []
+    for seed in range(60):
+        u, v = qmc.Sobol(2, rng=seed).random(64).T
+        shares.append(near_optimal_volume(4 * (u - 0.6) ** 2 + (v - 0.5) ** 2, 0.1).share)
+    # Standard error over 60 designs is .002.
+    assert np.mean(shares) == pytest.approx(0.157, abs=0.006)
+
+
+def test_a_boundary_optimum_is_within_a_tenth_of_an_end() -> None:
+    assert at_boundary(0.05)
+    assert at_boundary(0.95)
+    assert not at_boundary(0.5)
+    assert not at_boundary(0.05, has_floor=True)
+    assert at_boundary(0.95, has_floor=True)
+
+
+def test_no_regret_is_refused() -> None:
+    for regrets in ([], [np.nan]):
+        with pytest.raises(ValueError, match="at least one regret"):
+            near_optimal_volume(np.array(regrets), 1.0)
