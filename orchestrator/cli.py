@@ -13,7 +13,7 @@ from pathlib import Path
 import typer
 from typer.exceptions import TyperException
 
-from orchestrator.commands import asking, sweeping, upkeep
+from orchestrator.commands import analysing, asking, sweeping, upkeep
 from orchestrator.console import silence_stdout
 from orchestrator.errors import BocbError, Exit, SpecError, StoreError
 from search_spaces.errors import UserError
@@ -28,7 +28,8 @@ app = typer.Typer(
 )
 for command in (
     *(sweeping.plan, sweeping.run, sweeping.submit, asking.status, sweeping.resume, sweeping.stop),
-    *(asking.logs, asking.query, upkeep.compact, upkeep.verify, asking.report, asking.compare, sweeping.reproduce),
+    *(asking.logs, asking.query, upkeep.compact, upkeep.verify),
+    *(analysing.analyze, analysing.report, analysing.compare, sweeping.reproduce),
 ):
     app.command()(command)
 app.command("import")(upkeep.import_results)

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import csv
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from search_spaces.backbones import full_name, get_backbone
 from search_spaces.optimizers import full_optimizer_name, get_optimizer
-
-PATH = Path(__file__).parent / "fixtures" / "paper" / "table1_cifar100_top1.csv"
+from tests import score_examples
 
 
 @dataclass(frozen=True)
@@ -38,14 +35,9 @@ class PaperTable:
 
 
 def paper_table() -> PaperTable:
-    with PATH.open(encoding="utf-8") as file:
-        cells = [
-            (full_name(r["backbone"]), full_optimizer_name(r["optimizer"]), float(r["top1"]))
-            for r in csv.DictReader(file)
-        ]
-    backbones = tuple(dict.fromkeys(cell[0] for cell in cells))
-    optimizers = tuple(dict.fromkeys(cell[1] for cell in cells))
-    top1 = np.full((len(backbones), len(optimizers)), np.nan)
-    for backbone, optimizer, value in cells:
-        top1[backbones.index(backbone), optimizers.index(optimizer)] = value
-    return PaperTable(backbones=backbones, optimizers=optimizers, top1=top1)
+    top1, backbones, optimizers = score_examples.paper_table()
+    return PaperTable(
+        backbones=tuple(full_name(name) for name in backbones),
+        optimizers=tuple(full_optimizer_name(name) for name in optimizers),
+        top1=top1,
+    )

@@ -88,7 +88,7 @@ def connect(rows: Rows) -> duckdb.DuckDBPyConnection:
         "sweeps": rows.sweeps, "trials": rows.trials, "curves": rows.curves, "attempts": rows.attempts
     }  # fmt: skip
     for row_type in ROW_TYPES:
-        values = [asdict(row) for row in by_table[row_type.TABLE]]
+        values = [asdict(row) for row in by_table.get(row_type.TABLE, ())]
         table = pa.Table.from_pylist(values, schema=arrow_schema(row_type))
         connection.register("incoming", table)
         connection.execute(f"CREATE TABLE {row_type.TABLE} AS SELECT * FROM incoming")

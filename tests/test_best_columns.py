@@ -60,8 +60,8 @@ def test_variances_are_none_without_spread_and_nan_where_missing() -> None:
     assert np.isnan(found.means[0, 0])
     assert np.isnan(found.mean_variances[0, 0])
     assert np.isfinite(np.delete(found.mean_variances.ravel(), 0)).all()
-    with pytest.raises(ValueError, match="three axes"):
-        moderated_variances(np.ones((3, 3)))
+    with pytest.raises(ValueError, match="rows, columns, replicates"):
+        moderated_variances(np.ones(3))
 
 
 def test_a_lead_is_compared_with_every_rival() -> None:

@@ -7,6 +7,7 @@ import pytest
 from scipy.stats import qmc
 
 from orchestrator.analysis.statistics.budget import VarianceComponents, coupling_at_budget
+from orchestrator.analysis.statistics.resampling import cross_seed_components
 from orchestrator.analysis.statistics.stratified_budget import coupling_of_sobol_design
 
 A, B = 8, 6
@@ -56,6 +57,11 @@ def test_it_is_the_mean_product_of_disjoint_sets() -> None:
     columns = [scores[:, :, h].mean(axis=0) - scores[:, :, h].mean() for h in range(6)]
     pairs = [4 * (columns[k] @ columns[m]) / 2 for k in range(6) for m in range(6) if k != m]
     assert found.components.column == pytest.approx((np.mean(pairs) - found.components.interaction) / 4, rel=1e-9)
+    # Points are replicates: the estimate of `resampling`, which takes one partition and knows missing cells.
+    across = cross_seed_components(scores)
+    assert across is not None
+    assert found.components.interaction == pytest.approx(across.interaction, rel=1e-9)
+    assert found.components.column == pytest.approx(across.optimizer, rel=1e-9)
     # Two sets of 3 from 6 points: every partition once or more, so near the mean over all ten.
     two = coupling_at_budget(scores, 3, rng)
     assert (two.interaction_low, two.is_plug_in) == (None, False)

@@ -93,7 +93,7 @@ def test_replicates_give_every_number_and_all_are_plain_json() -> None:
     assert sum(written["muir"].values()) == pytest.approx(1)
     assert set(written["tukey"]) == {"f", "p"}
     assert written["by_response"]["confirmed"]["share"] == written["share"]
-    assert set(written) - {"by_response", "by_budget"} == set(written["by_response"]["confirmed"])
+    assert set(written) - {"by_response"} == set(written["by_response"]["confirmed"])
 
 
 @pytest.mark.parametrize(
@@ -195,21 +195,3 @@ def test_constant_scores_have_no_shares() -> None:
     assert found.variance is not None
     assert found.variance.total == 0
     strict_json(found)
-
-
-def test_coupling_against_the_budget() -> None:
-    rng = np.random.default_rng(6)
-    strong, weak = planted(rng, (8, 8, 8), interaction=2.0), planted(rng, (8, 8, 4), interaction=0.2)
-    last = score_table("tuned@16", planted(rng, (8, 8, 1)))
-    found = section(
-        last, score_table("tuned@4", weak), score_table("tuned@2", strong), score_table("default", strong)
-    )
-    assert [each.budget for each in found.by_budget] == [2, 4, 16]
-    assert [each.n_replicates for each in found.by_budget] == [8, 4, 1]
-    first, second, third = (each.index for each in found.by_budget)
-    assert first is not None
-    assert second is not None
-    assert first > 5 * second
-    assert third is None
-    assert found.by_response["tuned@16"].index is not None
-    assert [found.by_response[name].paired for name in ("tuned@2", "default")] == [True, False]

@@ -112,8 +112,8 @@ def test_rows_with_a_missing_cell_are_left_out() -> None:
     assert found.n_rows == 3
     scores[:, 0] = np.nan
     assert coupling_gain(scores) is None
-    with pytest.raises(ValueError, match="three axes"):
-        coupling_gain(np.ones((2, 2)))
+    with pytest.raises(ValueError, match="rows, columns, replicates"):
+        coupling_gain(np.ones(2))
 
 
 def test_a_row_without_the_replicates_to_choose_or_value_on_counts_for_nothing() -> None:

@@ -307,9 +307,8 @@ def test_an_imported_sweep_is_read_like_any_other(call: Call, imported: Path) ->
         json.loads(call("query", f"SELECT count(*) AS n FROM {row_type.TABLE}", "--json").out)[0]["n"]
         for row_type in ROW_TYPES
     ]
-    assert dict(zip([row_type.TABLE for row_type in ROW_TYPES], counts, strict=True)) == {
-        "sweeps": 1, "trials": 400, "curves": 0, "attempts": 0
-    }  # fmt: skip
+    found = dict(zip([row_type.TABLE for row_type in ROW_TYPES], counts, strict=True))
+    assert {table: count for table, count in found.items() if count} == {"sweeps": 1, "trials": 400}
     assert call("compact").code == 0
 
 

@@ -1,10 +1,9 @@
-"""The commands that read a store or a catalogue: status, logs, query, report, compare, list."""
+"""The commands that read a store or a catalogue: status, logs, query, list."""
 
 from __future__ import annotations
 
 import itertools
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -113,50 +112,6 @@ def _print_paths(store: Store, table: str | None, form: str) -> None:
     for tables in found.values():
         for path in itertools.chain.from_iterable(tables.values()):
             print(path)
-
-
-def report(
-    sweep: Annotated[str, typer.Argument(metavar="SWEEP")],
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE.html", help="Where the page goes.")],
-    store: StoreOption = None,
-) -> None:
-    """Write the page of a sweep: one self-contained HTML file."""
-    from orchestrator.analysis.answers.load import load_page_data
-    from orchestrator.analysis.page.report import write_report
-    from orchestrator.store.query import read
-
-    opened = existing_store(store)
-    opened.existing_sweep(sweep)
-    if not output.absolute().parent.is_dir():
-        raise UsageError(f"there is no folder {output.absolute().parent} to write {output.name} into")
-    write_report(read(opened, lambda connection: load_page_data(connection, sweep)), output)
-    out.print(f"store:  {opened.uri}\nreport: {output.absolute()}", highlight=False, soft_wrap=True)
-
-
-def compare(
-    first: Annotated[str, typer.Argument(metavar="A", help="A sweep, say an imported table.")],
-    second: Annotated[str, typer.Argument(metavar="B", help="Another one: differences are B minus A.")],
-    store: StoreOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Show two sweeps side by side: the differences of their cells with intervals, and what they agree on."""
-    from orchestrator.analysis.answers.as_json import as_json as to_json
-    from orchestrator.analysis.answers.comparison import compare_sweeps
-    from orchestrator.analysis.answers.load import load_sweep
-    from orchestrator.comparison_tables import comparison_text
-    from orchestrator.store.query import read
-
-    if first == second:
-        raise UsageError(f"{first} is one sweep; name two to compare")
-    opened = existing_store(store)
-    for name in (first, second):
-        opened.existing_sweep(name)
-    sides = read(opened, lambda connection: [load_sweep(connection, name) for name in (first, second)])
-    found = compare_sweeps(*sides)
-    if as_json:
-        print_json(to_json(found))
-    else:
-        out.print(comparison_text(found))
 
 
 def list_names(

@@ -24,9 +24,9 @@ from orchestrator.analysis.statistics.contrasts import (
     InteractionContrast,
     block_share,
     interaction_contrast,
-    winsorised_rows,
 )
 from orchestrator.analysis.statistics.ranks import rank_rows
+from orchestrator.analysis.statistics.scales import winsorised
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,7 +92,7 @@ def contrast_answer(table: ScoreTable, *, rng: np.random.Generator) -> ContrastA
     row_groups, column_groups = eras(families(backbones)), categories(complete.optimizers)
     scales = {
         "points": means,
-        "winsorised": winsorised_rows(means),
+        "winsorised": winsorised(means)[:, :, 0],
         "ranks": -rank_rows(np.round(means, TIE_DECIMALS)),
     }
     residuals, discoveries = _residuals(complete)

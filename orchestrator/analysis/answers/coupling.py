@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from typing import TypeVar
 
@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from orchestrator.analysis.answers.coupling_records import (
     COMPONENTS,
-    BudgetCoupling,
     Carried,
     ComponentScores,
     Coupling,
@@ -56,30 +55,14 @@ def coupling_section(tables: ScoreTables, *, seed: int) -> CouplingSection:
         seed: Of the bootstrap. Each response and scale has a stream of its own, so that a new one moves no other.
     """
     by_response = {table.response: coupling_of(table, seed=seed) for table in tables.tables}
-    by_budget = _by_budget(by_response)
     if tables.headline is None:
         note = "no response to head the section has two backbones and two optimizers with results"
-        return CouplingSection(scale=POINTS, note=note, by_response=by_response, by_budget=by_budget)
+        return CouplingSection(scale=POINTS, note=note, by_response=by_response)
     chosen = by_response[tables.headline.response]
     return CouplingSection(
         **{column.name: getattr(chosen, column.name) for column in fields(Coupling)},
         by_response=by_response,
-        by_budget=by_budget,
     )
-
-
-def _by_budget(by_response: Mapping[str, Coupling]) -> tuple[BudgetCoupling, ...]:
-    found = [
-        BudgetCoupling(
-            budget=int(name.removeprefix(TUNED)),
-            n_replicates=coupling.n_replicates,
-            index=coupling.index_cross_seed,
-            sigma2_interaction=coupling.sigma2_cross_seed,
-        )
-        for name, coupling in by_response.items()
-        if name.startswith(TUNED)
-    ]
-    return tuple(sorted(found, key=lambda each: each.budget))
 
 
 def coupling_of(table: ScoreTable, *, seed: int) -> Coupling:

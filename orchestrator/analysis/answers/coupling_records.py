@@ -129,23 +129,7 @@ class Coupling(ScaleCoupling):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BudgetCoupling:
-    """C(n): the coupling once each cell has been tuned with n points of the shared design."""
-
-    budget: int
-    """Points."""
-    n_replicates: float | None
-    """Disjoint sets of points."""
-    index: float | None
-    """From products of different sets; None with fewer than two sets, for which `by_response` has the raw one."""
-    sigma2_interaction: float | None
-    """From products of different sets, in the squared unit of the scores."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class CouplingSection(Coupling):
     """The headline response, and every response by its name."""
 
-    by_budget: tuple[BudgetCoupling, ...] = ()
-    """By increasing budget: a coupling that fades is a deficit of tuning, one that stays is intrinsic."""
     by_response: Mapping[str, Coupling] = field(default_factory=dict)

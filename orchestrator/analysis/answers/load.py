@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import duckdb
 
@@ -14,8 +14,10 @@ from orchestrator.analysis.answers.curves import Curve, trials_to_draw
 from orchestrator.analysis.answers.summary import CellKey, counted
 from orchestrator.errors import StoreError, UsageError
 from orchestrator.planning.imported_spec import import_record
-from orchestrator.store.schema import TrialRow
+from orchestrator.store.schema import CorruptionRow, LayerRow, TrialRow, columns_of
 from search_spaces.errors import unknown_name
+
+R = TypeVar("R", LayerRow, CorruptionRow)
 
 MAX_FAILURES = 200
 """Failed trials listed on a page."""
@@ -68,22 +70,43 @@ class SweepData:
     """Those that ended and count: see `superseded`."""
     superseded: int
     """Trials that ended and that the spec no longer has, or whose setting is no longer among its cell's best."""
+    layers: tuple[LayerRow, ...] = ()
+    """Weight statistics of the networks that these trials trained."""
+    corruptions: tuple[CorruptionRow, ...] = ()
+    """What they do on corrupted images."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PageData:
     """One sweep as read from the store; the report needs nothing else."""
 
-    sweep: str
-    planned: int | None
-    facts: SpecFacts
-    trials: tuple[TrialRow, ...]
+    data: SweepData
     curves: tuple[Curve, ...] = ()
     """Of the trials that are drawn: see `trials_to_draw`."""
     failures: tuple[Failure, ...] = field(default=())
     """At most `MAX_FAILURES`."""
     running: int = 0
     """Attempts under way when the store was read, or cut off by a crash."""
+
+    @property
+    def sweep(self) -> str:
+        """Its name."""
+        return self.data.sweep
+
+    @property
+    def planned(self) -> int | None:
+        """Trials of the whole plan."""
+        return self.data.planned
+
+    @property
+    def facts(self) -> SpecFacts:
+        """What the spec asked for."""
+        return self.data.facts
+
+    @property
+    def trials(self) -> tuple[TrialRow, ...]:
+        """Those that ended and count."""
+        return self.data.trials
 
 
 def load_sweep(connection: duckdb.DuckDBPyConnection, sweep: str) -> SweepData:
@@ -104,6 +127,8 @@ def load_sweep(connection: duckdb.DuckDBPyConnection, sweep: str) -> SweepData:
         planned=int(versions[0]["trials_planned"]) if versions else None,
         facts=_facts(versions[0]) if versions else SpecFacts(),
         trials=trials,
+        layers=_load_of_trials(connection, sweep, LayerRow, "backbone, recipe, optimizer, trial_id, position"),
+        corruptions=_load_of_trials(connection, sweep, CorruptionRow, "trial_id, corruption, severity"),
         superseded=_count(connection, "SELECT count(*) FROM trials WHERE sweep = ? AND superseded", sweep),
     )
 
@@ -116,10 +141,7 @@ def load_page_data(connection: duckdb.DuckDBPyConnection, sweep: str) -> PageDat
     """
     data = load_sweep(connection, sweep)
     return PageData(
-        sweep=sweep,
-        planned=data.planned,
-        facts=data.facts,
-        trials=data.trials,
+        data=data,
         curves=_load_curves(connection, sweep, data.trials),
         failures=_load_failures(connection, sweep),
         running=_count(connection, _RUNNING, sweep),
@@ -138,6 +160,19 @@ def _load_trials(connection: duckdb.DuckDBPyConnection, sweep: str) -> tuple[Tri
     order = "backbone, recipe, optimizer, role, number, trial_id"
     sql = f"SELECT {columns} FROM trials WHERE sweep = ? AND NOT superseded ORDER BY {order}"  # noqa: S608
     return tuple(TrialRow(**record) for record in _records(connection, sql, [sweep]))
+
+
+def _load_of_trials(
+    connection: duckdb.DuckDBPyConnection, sweep: str, row_type: type[R], order: str
+) -> tuple[R, ...]:
+    """The rows of a table that belong to trials which count."""
+    columns = ", ".join(f"r.{column.name}" for column in columns_of(row_type))
+    # Column and table names come from our schema, not from a user.
+    sql = (
+        f"SELECT {columns} FROM {row_type.TABLE} r JOIN trials t USING (sweep, trial_id) "  # noqa: S608
+        f"WHERE r.sweep = ? AND NOT t.superseded ORDER BY {', '.join(f'r.{name}' for name in order.split(', '))}"
+    )
+    return tuple(row_type(**record) for record in _records(connection, sql, [sweep]))
 
 
 def _load_curves(

@@ -156,13 +156,18 @@ def design_scores(trials: Sequence[TrialRow], *, grid: Sequence[CellKey] = ()) -
     scores = np.full((len(layout.rows), len(layout.optimizers), len(numbers), seeds), np.nan)
     for trial in points:
         row, column = layout.place(trial)
-        scores[row, column, place[trial.number], trial.replicate] = 100 * (trial.score or 0.0)
+        scores[row, column, place[trial.number], trial.replicate] = in_points(trial.score or 0.0)
     return DesignScores(rows=layout.rows, optimizers=layout.optimizers, numbers=tuple(numbers), scores=scores)
 
 
 def has_score(trial: TrialRow) -> bool:
     """Whether a trial is a result: COMPLETE, or DIVERGED with its score at chance."""
     return trial.state in RESULTS and trial.score is not None
+
+
+def in_points(score: float) -> float:
+    """A fraction in percentage points, as exact as it was given: 0.8129 is 81.29, which ties may hang on."""
+    return round(100 * score, 10)
 
 
 class _Layout:
@@ -196,7 +201,7 @@ class _Layout:
         scores = np.full((len(self.rows), len(self.optimizers), len(places)), np.nan)
         for trial in every:
             if has_score(trial):
-                scores[(*self.place(trial), places[trial.replicate])] = 100 * (trial.score or 0.0)
+                scores[(*self.place(trial), places[trial.replicate])] = in_points(trial.score or 0.0)
         return self.table_of(response, scores, every)
 
     def table_of(self, response: str, scores: NDArray[np.float64], trials: Sequence[TrialRow]) -> ScoreTable:

@@ -20,8 +20,6 @@ from orchestrator.analysis.page.theme import (
     text_width,
 )
 
-Chart = alt.Chart | alt.LayerChart | alt.FacetChart
-
 
 def learning_curves(curves: CurveSet, labels: Mapping[CellKey, str], optimizers: Sequence[str]) -> alt.FacetChart:
     """Validation accuracy by epoch, one panel for each backbone: means thick, single repetitions thin."""

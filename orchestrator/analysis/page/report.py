@@ -5,29 +5,22 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from html import escape
 from pathlib import Path
-from typing import Any
 from uuid import uuid4
 
+from orchestrator.analysis.answers.analysis import Analysis, analyse
 from orchestrator.analysis.answers.curves import CurveSet, curve_set, response_set, trials_to_draw
 from orchestrator.analysis.answers.load import MAX_FAILURES, PageData
 from orchestrator.analysis.answers.summary import CellKey, Source, SweepSummary, counted, summarise
+from orchestrator.analysis.answers.verdict import verdict
 from orchestrator.analysis.page import heatmaps, plots, tables, wording
 from orchestrator.analysis.page.document import page
 from orchestrator.analysis.page.facts import facts_of, warnings_of
+from orchestrator.analysis.page.section import Section, plot, section, spec
 from orchestrator.analysis.page.theme import OPTIMIZER_COLOURS, STATE_COLOURS
 from orchestrator.errors import UsageError
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Section:
-    """A part of the page, with the charts that its HTML names."""
-
-    html: str
-    charts: Mapping[str, Mapping[str, Any]]
 
 
 def write_report(page_data: PageData, path: Path, *, written_at: datetime | None = None) -> None:
@@ -58,17 +51,19 @@ def write_report(page_data: PageData, path: Path, *, written_at: datetime | None
 
 def render(page_data: PageData, *, written_at: datetime) -> str:
     """The page of one sweep as HTML."""
+    analysis = analyse(page_data.data)
     summary = summarise(page_data.trials, page_data.planned, grid=page_data.facts.grid)
     labels = {cell.key: row.label for row in summary.rows for cell in row.cells}
     sections = [
         _head(page_data, summary),
+        _verdict(analysis),
         _first_places(summary),
         _matrix(summary),
         _curves(page_data, summary, labels),
         _responses(page_data, summary, labels),
         _counts(summary),
         _failures(page_data, summary, labels),
-        _Section(html=_footer(page_data, written_at), charts={}),
+        Section(html=_footer(page_data, written_at)),
     ]
     return page(
         title=f"{page_data.sweep} - bocb report",
@@ -77,7 +72,7 @@ def render(page_data: PageData, *, written_at: datetime) -> str:
     )
 
 
-def _head(page_data: PageData, summary: SweepSummary) -> _Section:
+def _head(page_data: PageData, summary: SweepSummary) -> Section:
     warnings = [*warnings_of(page_data), *summary.missing]
     notice = ""
     if warnings:
@@ -93,7 +88,12 @@ def _head(page_data: PageData, summary: SweepSummary) -> _Section:
         f"{_progress(summary)}</header>{notice}"
         f'<section aria-label="What was run"><dl class="facts">{facts}</dl></section>'
     )
-    return _Section(html=html, charts={})
+    return Section(html=html)
+
+
+def _verdict(analysis: Analysis) -> Section:
+    items = "".join(f"<li>{escape(finding.sentence)}</li>" for finding in verdict(analysis))
+    return Section(html=f'<section><h2>What was found</h2><ul class="verdict">{items}</ul></section>')
 
 
 def _progress(summary: SweepSummary) -> str:
@@ -114,9 +114,9 @@ def _progress(summary: SweepSummary) -> str:
     )
 
 
-def _first_places(summary: SweepSummary) -> _Section:
+def _first_places(summary: SweepSummary) -> Section:
     if not summary.rows:
-        return _section("Which optimizer came first", "No trial has ended yet.", "", {})
+        return section("Which optimizer came first", "No trial has ended yet.")
     items = []
     for row in summary.rows:
         note = ""
@@ -127,12 +127,12 @@ def _first_places(summary: SweepSummary) -> _Section:
         "Accuracies with 95 % t intervals, each of one cell's mean on its own: they do not account for having looked "
         "for the best of several optimizers. Diverged trials are results and count at chance."
     )
-    return _section("Which optimizer came first", caption, f'<ul class="firsts">{"".join(items)}</ul>', {})
+    return section("Which optimizer came first", caption, f'<ul class="firsts">{"".join(items)}</ul>')
 
 
-def _matrix(summary: SweepSummary) -> _Section:
+def _matrix(summary: SweepSummary) -> Section:
     if not summary.rows:
-        return _Section(html="", charts={})
+        return Section()
     caption = (
         "The accuracy of every cell, and its distance in percentage points to the best optimizer of the same "
         "backbone, on a square-root colour scale, so that small differences show. Dashed square: no score, or none "
@@ -141,30 +141,30 @@ def _matrix(summary: SweepSummary) -> _Section:
     )
     figure = (
         '<figure class="pair">'
-        f"<div><h3>Accuracy</h3>{_plot('accuracy')}</div><div><h3>Behind the best</h3>{_plot('behind-best')}</div>"
+        f"<div><h3>Accuracy</h3>{plot('accuracy')}</div><div><h3>Behind the best</h3>{plot('behind-best')}</div>"
         f"</figure>{tables.folded('The numbers as a table', tables.cells_table(summary))}"
     )
     charts = {
-        "accuracy": _spec(heatmaps.accuracy_heatmap(summary), "Accuracy of every backbone and optimizer"),
-        "behind-best": _spec(heatmaps.gap_heatmap(summary), "Distance to each backbone's best optimizer"),
+        "accuracy": spec(heatmaps.accuracy_heatmap(summary), "Accuracy of every backbone and optimizer"),
+        "behind-best": spec(heatmaps.gap_heatmap(summary), "Distance to each backbone's best optimizer"),
     }
-    return _section("Backbones and optimizers", caption, figure, charts)
+    return section("Backbones and optimizers", caption, figure, charts)
 
 
-def _curves(page_data: PageData, summary: SweepSummary, labels: Mapping[CellKey, str]) -> _Section:
+def _curves(page_data: PageData, summary: SweepSummary, labels: Mapping[CellKey, str]) -> Section:
     title = "Learning curves"
     curves = curve_set(trials_to_draw(page_data.trials), page_data.curves)
     if not curves.lines:
-        return _section(title, "No learning curve of a trial with a score is in the store yet.", "", {})
-    figure = f"<figure>{_plot('learning-curves')}</figure>" + tables.folded(
+        return section(title, "No learning curve of a trial with a score is in the store yet.")
+    figure = f"<figure>{plot('learning-curves')}</figure>" + tables.folded(
         "The curves as a table", tables.curves_table(curves, labels)
     )
     chart = plots.learning_curves(curves, labels, summary.optimizers)
-    return _section(
+    return section(
         title,
         _curves_caption(curves),
         figure,
-        {"learning-curves": _spec(chart, "Validation accuracy by epoch for each backbone")},
+        {"learning-curves": spec(chart, "Validation accuracy by epoch for each backbone")},
     )
 
 
@@ -181,11 +181,11 @@ def _curves_caption(curves: CurveSet) -> str:
     return " ".join([*filter(None, parts), "Click an optimizer in the legend to see it alone; shift-click adds one."])
 
 
-def _responses(page_data: PageData, summary: SweepSummary, labels: Mapping[CellKey, str]) -> _Section:
+def _responses(page_data: PageData, summary: SweepSummary, labels: Mapping[CellKey, str]) -> Section:
     title = "Response to the learning rate"
     response = response_set(page_data.trials)
     if not response.points:
-        return _section(title, "No design trial has a score yet.", "", {})
+        return section(title, "No design trial has a score yet.")
     caption = (
         "Every point is a trial of the common design, which varies the other hyper-parameters too. "
         "Crosses diverged and score chance."
@@ -194,33 +194,33 @@ def _responses(page_data: PageData, summary: SweepSummary, labels: Mapping[CellK
         caption += " Colours repeat: click an optimizer in the legend to see it alone."
     if response.shown < response.designed:
         caption += f" The first {response.shown} of {response.designed} design points are drawn."
-    figure = f"<figure>{_plot('lr-response')}</figure>" + tables.folded(
+    figure = f"<figure>{plot('lr-response')}</figure>" + tables.folded(
         "The points as a table", tables.response_table(response, labels)
     )
     chart = plots.lr_response(response, labels, summary.optimizers)
-    return _section(title, caption, figure, {"lr-response": _spec(chart, "Score against learning rate")})
+    return section(title, caption, figure, {"lr-response": spec(chart, "Score against learning rate")})
 
 
-def _counts(summary: SweepSummary) -> _Section:
+def _counts(summary: SweepSummary) -> Section:
     if not summary.counts.ended:
-        return _Section(html="", charts={})
-    figure = f"<figure>{_plot('state-counts')}</figure>" + tables.folded(
+        return Section()
+    figure = f"<figure>{plot('state-counts')}</figure>" + tables.folded(
         "The counts as a table", tables.counts_table(summary)
     )
-    chart = _spec(plots.state_counts(summary), "Trials of every cell by state")
-    return _section("What ended how", "Trials of all roles.", figure, {"state-counts": chart})
+    chart = spec(plots.state_counts(summary), "Trials of every cell by state")
+    return section("What ended how", "Trials of all roles.", figure, {"state-counts": chart})
 
 
-def _failures(page_data: PageData, summary: SweepSummary, labels: Mapping[CellKey, str]) -> _Section:
+def _failures(page_data: PageData, summary: SweepSummary, labels: Mapping[CellKey, str]) -> Section:
     if not page_data.failures:
-        return _Section(html="", charts={})
+        return Section()
     reasons = Counter(trial.reason or "no reason recorded" for trial in page_data.trials if trial.state == "FAIL")
     common = ", ".join(f"{reason} ({number:,})" for reason, number in reasons.most_common(5))
     caption = f"{counted(summary.counts.failed, 'trial')} failed: {common}{', ...' if len(reasons) > 5 else '.'}"
     if summary.counts.failed > len(page_data.failures):
         caption += f" The first {MAX_FAILURES} are listed."
     content = tables.folded("The failed trials as a table", tables.failures_table(page_data.failures, labels))
-    return _section("Failures", caption, content, {})
+    return section("Failures", caption, content)
 
 
 def _footer(page_data: PageData, written_at: datetime) -> str:
@@ -228,17 +228,3 @@ def _footer(page_data: PageData, written_at: datetime) -> str:
     made = f"Written by bocb on {wording.moment(written_at)} from the store alone."
     what = "Results were imported" if {trial.role for trial in page_data.trials} == {"imported"} else "Trials ran"
     return f"<footer>{escape(made)} {what} with: {escape(', '.join(codes) or 'nothing yet')}.</footer>"
-
-
-def _section(title: str, caption: str, content: str, charts: Mapping[str, Mapping[str, Any]]) -> _Section:
-    html = f'<section><h2>{escape(title)}</h2><p class="caption">{escape(caption)}</p>{content}</section>'
-    return _Section(html=html, charts=charts)
-
-
-def _plot(name: str) -> str:
-    return f'<div class="plot" data-chart="{escape(name)}"></div>'
-
-
-def _spec(chart: plots.Chart, description: str) -> dict[str, Any]:
-    """A chart as a Vega-Lite specification, with what a screen reader says of it."""
-    return {**chart.to_dict(), "description": description, "config": {}}

@@ -12,6 +12,7 @@ from scipy.stats import false_discovery_control
 from orchestrator.analysis.statistics.intervals import CONFIDENCE
 from orchestrator.analysis.statistics.moderated_variance import CellVariances, moderated_variances
 from orchestrator.analysis.statistics.multiplicity import holm
+from orchestrator.analysis.statistics.replicates import cell_means
 
 LEVEL = 0.05
 """Level of claims and false discovery rate of the residual map."""
@@ -78,14 +79,8 @@ def leads(scores: NDArray[np.float64]) -> tuple[Lead, ...]:
         scores: Shape (a, b, r), NaN where missing.
     """
     variances = moderated_variances(scores)
-    means = _means(scores) if variances is None else variances.means
+    means = cell_means(scores).means if variances is None else variances.means
     return tuple(_lead(row, means[row], variances) for row in range(len(means)) if np.isfinite(means[row]).sum() >= 2)
-
-
-def _means(scores: NDArray[np.float64]) -> NDArray[np.float64]:
-    there = np.isfinite(scores)
-    number = there.sum(axis=2)
-    return np.where(number > 0, np.where(there, scores, 0.0).sum(axis=2) / np.maximum(number, 1), np.nan)
 
 
 def _lead(row: int, means: NDArray[np.float64], variances: CellVariances | None) -> Lead:

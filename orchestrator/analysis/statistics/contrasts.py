@@ -13,7 +13,7 @@ from math import comb
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import mannwhitneyu, median_abs_deviation
+from scipy.stats import mannwhitneyu
 
 MOST_LABELINGS = 200_000
 """Two groups are permuted in full up to this number of ways; 7 of 20 rows are 77,520."""
@@ -52,21 +52,6 @@ class BlockShare:
     p: float
     """By permuting the labels of rows: share of labelings that explain as much."""
     is_exact: bool
-
-
-def winsorised_rows(table: NDArray[np.float64], *, deviations: float = 3.0) -> NDArray[np.float64]:
-    """The table with each row's lowest values raised to median - 3 * 1.4826 * MAD of that row.
-
-    Failures of a few cells else make up most of any sum of squares. A row of which half the values are equal has no
-    MAD and stays.
-
-    Args:
-        table: Shape (n, k), complete.
-        deviations: Robust standard deviations below the median where values are cut.
-    """
-    spread = median_abs_deviation(table, axis=1, scale="normal")[:, None]
-    floor = np.median(table, axis=1, keepdims=True) - deviations * spread
-    return np.where(spread > 0, np.maximum(table, floor), table)
 
 
 def interaction_contrast(

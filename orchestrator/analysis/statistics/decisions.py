@@ -11,6 +11,7 @@ from scipy.special import ndtr, stdtrit
 from scipy.stats import hypergeom
 
 from orchestrator.analysis.statistics.intervals import CONFIDENCE
+from orchestrator.analysis.statistics.replicates import cell_means
 
 TOP = 3
 """Columns in the sets whose overlap over replicates is reported."""
@@ -106,7 +107,7 @@ def coupling_gain(scores: NDArray[np.float64]) -> CouplingGain | None:
     Returns:
         None without a row, or with fewer than two columns.
     """
-    means = _mean(scores)
+    means = cell_means(scores).means
     complete = np.isfinite(means).all(axis=1)
     found = regrets(means[complete])
     if found is None:
@@ -129,22 +130,13 @@ def coupling_gain(scores: NDArray[np.float64]) -> CouplingGain | None:
     )
 
 
-def _mean(scores: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Shape (n, k): mean over the replicates that there are, NaN without any."""
-    if scores.ndim != 3:
-        raise ValueError(f"scores have three axes: rows, columns, replicates; got {scores.ndim}")
-    there = np.isfinite(scores)
-    number = there.sum(axis=2)
-    return np.where(number > 0, np.where(there, scores, 0.0).sum(axis=2) / np.maximum(number, 1), np.nan)
-
-
 def _held_out_gains(scores: NDArray[np.float64]) -> NDArray[np.float64]:
     """Shape (n, r): specialist minus generalist in each replicate, chosen on the others; NaN where one is missing."""
     n, _, replicates = scores.shape
     gains = np.full((n, replicates), np.nan)
     rows = np.arange(n)
     for fold in range(replicates if replicates > 1 else 0):
-        known = _mean(np.delete(scores, fold, axis=2))
+        known = cell_means(np.delete(scores, fold, axis=2)).means
         chosen_on = np.isfinite(known).all(axis=1)
         if chosen_on.any():
             generalist = int(known[chosen_on].mean(axis=0).argmax())
@@ -155,12 +147,12 @@ def _held_out_gains(scores: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _best_of_k_bias(scores: NDArray[np.float64]) -> float | None:
-    there = np.isfinite(scores)
-    number = there.sum(axis=2)
+    cells = cell_means(scores)
+    number = cells.counts
     degrees = int((number - 1).sum())
     if degrees == 0:
         return None
-    squares = np.where(there, (scores - _mean(scores)[:, :, None]) ** 2, 0.0).sum()
+    squares = np.where(np.isfinite(scores), (scores - cells.means[:, :, None]) ** 2, 0.0).sum()
     # Cells with fewer replicates have noisier means: the mean of 1/r, not 1 over the mean.
     return float(expected_maximum(scores.shape[1]) * np.sqrt(squares / degrees * (1 / number).mean()))
 

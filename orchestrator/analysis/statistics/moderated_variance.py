@@ -10,6 +10,8 @@ from scipy.optimize import brentq
 from scipy.special import polygamma, psi
 from scipy.stats import f
 
+from orchestrator.analysis.statistics.replicates import cell_means
+
 _SMALLEST = 1e-5
 """A variance of 0 is taken as this share of the median one: accuracies are counts, and counts may agree by chance."""
 OUTLIER_LEVEL = 5e-4
@@ -47,12 +49,9 @@ def moderated_variances(scores: NDArray[np.float64]) -> CellVariances | None:
     Returns:
         None where no cell has two replicates, or none of them spread.
     """
-    if scores.ndim != 3:
-        raise ValueError(f"scores have three axes: rows, columns, replicates; got {scores.ndim}")
-    there = np.isfinite(scores)
-    number = there.sum(axis=2)
-    means = np.where(number > 0, np.where(there, scores, 0.0).sum(axis=2) / np.maximum(number, 1), np.nan)
-    squares = np.where(there, (scores - means[:, :, None]) ** 2, 0.0).sum(axis=2)
+    cells = cell_means(scores)
+    number, means = cells.counts, cells.means
+    squares = np.where(np.isfinite(scores), (scores - means[:, :, None]) ** 2, 0.0).sum(axis=2)
     degrees = np.maximum(number - 1, 0)
     known = degrees > 0
     # Equal decimals have a mean that differs from them in the last bit.

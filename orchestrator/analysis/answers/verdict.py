@@ -1,0 +1,175 @@
+"""The verdict in plain words, with its numbers: each sentence says what was found, or that it cannot be said."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from orchestrator.analysis.answers.analysis import Analysis
+from orchestrator.analysis.answers.budget import CouplingPoint
+from orchestrator.analysis.answers.optimizers import OptimizerSensitivity
+from orchestrator.analysis.answers.regret import RegretAnswer
+from orchestrator.analysis.answers.summary import counted
+
+LEVEL = 0.05
+"""Of the one primary test."""
+CARRIES_MUCH = 0.5
+"""Share of the interaction from which carriers are named."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One sentence of the verdict."""
+
+    topic: str
+    """coupling, kind, carriers, generalist, budget, sensitivity or divergence."""
+    sentence: str
+
+
+def verdict(analysis: Analysis) -> tuple[Finding, ...]:
+    """What a sweep has found, the primary question first; topics without data are left out."""
+    parts = {
+        "coupling": _coupling(analysis),
+        "kind": _kind(analysis),
+        "carriers": _carriers(analysis),
+        "generalist": _generalist(analysis.regret),
+        "budget": _budget(analysis.coupling_by_budget.budgets),
+        "sensitivity": _sensitivity(analysis.optimizers),
+        "divergence": _divergence(analysis),
+    }
+    return tuple(Finding(topic=topic, sentence=sentence) for topic, found in parts.items() for sentence in found)
+
+
+def _coupling(analysis: Analysis) -> Iterator[str]:
+    coupling = analysis.coupling
+    if coupling.share is None:
+        yield f"Nothing can be said about coupling yet: {coupling.note or 'there are too few results'}."
+        return
+    if coupling.p_wild is None:
+        yield (
+            f"In the {analysis.response} results {_percent(coupling.share)} of the variance is interaction of "
+            "backbone and optimizer; without repetitions it cannot be told how much of that is noise."
+        )
+        return
+    kept = f"(wild bootstrap p = {_p(coupling.p_wild)})"
+    if coupling.p_wild >= LEVEL:
+        yield (
+            f"The {analysis.response} results do not show that the best optimizer depends on the backbone {kept}: "
+            f"what is seen is no more than seeds may do{_theta(coupling.theta_ci)}."
+        )
+        return
+    yield (f"The effect of the optimizer depends on the backbone {kept}{_theta(coupling.theta_ci)}.")
+    if coupling.index is not None:
+        yield (
+            f"Of the variance that optimizers cause, {_percent(coupling.index)} depends on the backbone (coupling "
+            "index); the rest is optimizers that are better or worse everywhere."
+        )
+
+
+def _theta(interval: tuple[float, float] | None) -> str:
+    if interval is None:
+        return ""
+    low, high = (max(0.0, end) ** 0.5 for end in interval)
+    return f"; the spread of the coupling is {low:.2g} to {high:.2g} times that of seeds (95 %)"
+
+
+def _kind(analysis: Analysis) -> Iterator[str]:
+    if (muir := analysis.coupling.muir) is not None:
+        yield (
+            f"{_percent(muir.reranking)} of the interaction is re-ranking of optimizers from backbone to backbone, "
+            f"{_percent(muir.scale)} is that some backbones spread them more than others."
+        )
+    if analysis.ranks is not None and analysis.ranks.kendall_w is not None:
+        yield (
+            f"Backbones agree on the order of optimizers with Kendall's W = {analysis.ranks.kendall_w:.2f} "
+            "(0 none, 1 the same order everywhere)."
+        )
+
+
+def _carriers(analysis: Analysis) -> Iterator[str]:
+    influence = analysis.coupling.influence
+    if influence is None:
+        return
+    most = next((out for out in influence.optimizer_largest if out.carried >= CARRIES_MUCH), None)
+    if most is None or most.share is None or analysis.coupling.share is None:
+        return
+    carry, without = ("carries", "it") if len(most.names) == 1 else ("carry", "them")
+    yield (
+        f"{_listed(most.names)} {carry} {_percent(most.carried)} of the interaction; without {without} it falls from "
+        f"{_percent(analysis.coupling.share)} to {_percent(most.share)} of the variance."
+    )
+
+
+def _generalist(regret: RegretAnswer | None) -> Iterator[str]:
+    if regret is None:
+        return
+    name = regret.generalist
+    yield (
+        f"The best single optimizer is {name}: on average {regret.mean[name]:.2f} points behind the best one of each "
+        f"backbone, at most {regret.max[name]:.2f}."
+    )
+    gain = regret.gain
+    if gain.cross_fitted is None:
+        yield (
+            f"Choosing for each backbone would gain up to {gain.plug_in:.2f} points; without repetitions that figure "
+            "contains luck, and its true value is smaller."
+        )
+        return
+    interval = "" if gain.ci is None else f" [{gain.ci[0]:.2f}, {gain.ci[1]:.2f}]"
+    yield f"Choosing for each backbone gains {gain.cross_fitted:.2f} points{interval}, judged on seeds left out."
+
+
+def _budget(points: Sequence[CouplingPoint]) -> Iterator[str]:
+    sound = [point for point in points if not point.flagged]
+    if len(sound) < 2:
+        return
+    first, last = sound[0], sound[-1]
+    yield (
+        f"Tuned with {counted(first.n, 'trial')} per cell the coupling has a standard deviation of "
+        f"{_root(first.sigma2_interaction)} points, with {last.n} of {_root(last.sigma2_interaction)}: "
+        f"{_trend(first, last)}."
+    )
+
+
+def _trend(first: CouplingPoint, last: CouplingPoint) -> str:
+    if None in (first.low, first.high, last.low, last.high):
+        return "how certain that is cannot be said"
+    if (last.high or 0.0) < (first.low or 0.0):
+        return "part of it is a want of tuning"
+    if (last.low or 0.0) > (first.high or 0.0):
+        return "tuning brings it out"
+    return "these budgets do not tell the two apart"
+
+
+def _sensitivity(optimizers: Sequence[OptimizerSensitivity]) -> Iterator[str]:
+    known = sorted((one.phi, one.optimizer) for one in optimizers if one.phi is not None)
+    if len(known) < 2:
+        return
+    (least, easy), (most, hard) = known[0], known[-1]
+    yield (
+        f"Tuning for each backbone matters most for {hard} (sensitivity {most:.2f} of the range of scores) and least "
+        f"for {easy} ({least:.2f})."
+    )
+
+
+def _divergence(analysis: Analysis) -> Iterator[str]:
+    failures = analysis.failures
+    results = failures.n_complete + failures.n_diverged
+    if failures.n_diverged:
+        yield (f"{failures.n_diverged:,} of {counted(results, 'trial')} with a result diverged and count at chance.")
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f} %" if share >= 0.0995 else f"{100 * share:.1f} %"
+
+
+def _p(value: float) -> str:
+    return f"{value:.2g}" if value < 0.1 else f"{value:.2f}"
+
+
+def _root(variance: float) -> str:
+    return f"{max(0.0, variance) ** 0.5:.2f}"
+
+
+def _listed(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
