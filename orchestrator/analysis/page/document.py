@@ -54,12 +54,12 @@ p { margin: 0 0 12px; max-width: 76ch; }
 .findings { margin-top: 40px; }
 .findings h2 { margin-top: 0; }
 .answer { font-size: 1.2rem; line-height: 1.45; margin: 8px 0 20px; max-width: 68ch; overflow-wrap: anywhere; }
-.figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(180px, 1fr)); margin: 0 0 20px;
+.figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(136px, 1fr)); margin: 0 0 20px;
   border-top: 1px solid var(--rule); border-bottom: 1px solid var(--rule); }
 .figures div { padding: 14px 20px 14px 0; min-width: 0; }
 .figures dt { color: var(--soft); font-size: 0.8rem; }
 .figures dd { margin: 0; }
-.figures b { display: block; font-size: 1.7rem; font-weight: 620; line-height: 1.25; letter-spacing: -0.01em;
+.figures b { display: block; font-size: 1.5rem; font-weight: 620; line-height: 1.25; letter-spacing: -0.01em;
   overflow-wrap: anywhere; }
 .figures span { display: block; color: var(--soft); font-size: 0.8rem; line-height: 1.4; }
 .verdict { margin: 0; padding-left: 20px; max-width: 80ch; }
