@@ -84,12 +84,12 @@ def test_tuning_curves_and_volumes(spread: Spread) -> None:
 
 
 def test_no_backbone_needs_a_setting_of_its_own() -> None:
-    in_order(sharing_rates(30, 0.5, seed=9))
+    in_order(sharing_rates(24, 0.5, seed=9))
 
 
 @pytest.mark.parametrize("coupling", [0.0, 1.0])
 def test_coupling_against_budget(coupling: float) -> None:
-    in_order(budget_rates((8, 6), 8, 16, coupling, 0.5, seed=10))
+    in_order(budget_rates((8, 6), 6, 16, coupling, 0.5, seed=10))
 
 
 def test_trials_of_a_sampler_are_refused() -> None:
@@ -105,9 +105,9 @@ def test_trials_of_a_sampler_are_refused() -> None:
 
 
 def test_divergence() -> None:
-    in_order(interval_rates(0.1, 150, seed=11))
-    in_order(level_rates(20, seed=12, alike=0.0))
-    in_order(level_rates(20, seed=13, alike=2.0))
+    in_order(interval_rates(0.1, 100, seed=11))
+    in_order(level_rates(12, seed=12, alike=0.0))
+    in_order(level_rates(12, seed=13, alike=2.0))
 
 
 def test_whole_sweeps_of_the_synthetic_trainer() -> None:
