@@ -41,7 +41,7 @@ def in_order(rates: list[Rate]) -> None:
     ids=str,
 )
 def test_coupling_from_trials_to_answers(plant: Plant) -> None:
-    in_order(coupling_rates(plant, 10, seed=1))
+    in_order(coupling_rates(plant, 7, seed=1))
 
 
 def test_the_answers_are_those_of_the_statistics() -> None:
