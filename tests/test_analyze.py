@@ -117,6 +117,9 @@ def test_ranks_regret_and_cells(call: Call) -> None:
         assert cell["sd"] > 0
     assert {"sensitivity", "optimizers", "robustness", "excluded"} <= set(found)
     assert {one["optimizer"] for one in found["optimizers"]} == set(means)
+    spread = found["robustness"]["seed_variance"]
+    assert [one["name"] for one in spread["backbones"]] == BACKBONES
+    assert {one["name"] for one in spread["optimizers"]} == set(means)
 
 
 def test_one_result_per_cell_leaves_null_what_needs_noise(call: Call) -> None:

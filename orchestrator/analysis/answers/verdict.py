@@ -151,7 +151,7 @@ def _generalist(regret: RegretAnswer | None) -> Iterator[str]:
         )
         return
     interval = "" if gain.ci is None else f" [{gain.ci[0]:.2f}, {gain.ci[1]:.2f}; 95 % over backbones]"
-    yield f"Choosing for each backbone gains {gain.cross_fitted:.2f} points{interval}, judged on seeds left out."
+    yield f"Choosing for each backbone is worth {gain.cross_fitted:.2f} points{interval}, judged on seeds left out."
 
 
 def _of_rows(regret: RegretAnswer) -> str:
