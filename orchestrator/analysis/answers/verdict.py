@@ -7,13 +7,15 @@ from dataclasses import dataclass
 
 from orchestrator.analysis.answers.analysis import Analysis
 from orchestrator.analysis.answers.budget import CouplingPoint
-from orchestrator.analysis.answers.coupling_records import CouplingSection
+from orchestrator.analysis.answers.coupling_records import Coupling
 from orchestrator.analysis.answers.optimizers import OptimizerSensitivity
 from orchestrator.analysis.answers.regret import RegretAnswer
 from orchestrator.analysis.answers.summary import counted
 
 LEVEL = 0.05
 """Of the one primary test."""
+ALL = 0.995
+"""Coupling index from which it is 100 % in round numbers."""
 CARRIES_MUCH = 0.5
 """Share of the interaction from which carriers are named."""
 DISPROPORTION = 2.0
@@ -57,18 +59,24 @@ def _coupling(analysis: Analysis) -> Iterator[str]:
     kept = f"(wild bootstrap p = {_p(coupling.p_wild)})"
     if coupling.p_wild >= LEVEL:
         yield (
-            f"The {analysis.response} results do not show that the best optimizer depends on the backbone {kept}: "
-            f"what is seen is no more than seeds may do{_reach(coupling)}."
+            f"The {analysis.response} results do not show that the effect of the optimizer depends on the backbone "
+            f"{kept}{_other_test(coupling)}."
         )
         return
     yield (f"The effect of the optimizer depends on the backbone {kept}{_theta(coupling.theta_ci)}.")
-    if coupling.index is not None:
-        rest = "; the rest is optimizers that are better or worse everywhere" if coupling.index < 0.995 else ""
-        share = _percent(coupling.index)
-        yield f"Of the variance that optimizers cause, {share} depends on the backbone (coupling index){rest}."
+    if coupling.index is not None and coupling.index >= ALL:
+        yield (
+            "All of the variance that optimizers cause depends on the backbone; "
+            "no optimizer is seen to be better or worse everywhere."
+        )
+    elif coupling.index is not None:
+        yield (
+            f"Of the variance that optimizers cause, {_percent(coupling.index)} depends on the backbone (coupling "
+            "index); the rest is optimizers that are better or worse everywhere."
+        )
 
 
-def _why_untested(coupling: CouplingSection) -> str:
+def _why_untested(coupling: Coupling) -> str:
     if coupling.sigma2_error == 0:
         return "repetitions do not differ at all, so there is no noise to hold it against"
     whole = "without repetitions" if coupling.sigma2_error is None else "with repetitions of so few cells"
@@ -81,12 +89,17 @@ def _is_noise(analysis: Analysis) -> bool:
     return p is not None and p >= LEVEL
 
 
-def _reach(coupling: CouplingSection) -> str:
-    """How much coupling may be there though none is shown."""
-    if coupling.theta_ci is None or coupling.p_f is None or coupling.theta_ci[0] <= 0:
-        return _theta(coupling.theta_ci)
-    # The interval rests on F, and would contradict the test that counts.
-    return f"; an F test, which takes the noise of all cells to be equal, gives p = {_p(coupling.p_f)}"
+def _other_test(coupling: Coupling) -> str:
+    """What the F test says where it says otherwise; else how large a coupling the results still allow."""
+    if coupling.p_f is not None and coupling.p_f < LEVEL:
+        return (
+            f"; the F test has p = {_p(coupling.p_f)}, but takes the noise to be equal in all cells, and results are "
+            "too few or too unlike to rely on that"
+        )
+    allowed = coupling.theta_ci
+    if allowed is None:
+        return ""
+    return f": its spread is at most {_times(max(0.0, allowed[1]) ** 0.5)} times that of seeds (95 %)"
 
 
 def _theta(interval: tuple[float, float] | None) -> str:
@@ -94,10 +107,6 @@ def _theta(interval: tuple[float, float] | None) -> str:
         return ""
     low, high = (_times(max(0.0, end) ** 0.5) for end in interval)
     return f"; the spread of the coupling is {low} to {high} times that of seeds (95 %)"
-
-
-def _times(ratio: float) -> str:
-    return f"{ratio:.2g}" if ratio < 100 else f"{ratio:.0f}"
 
 
 def _kind(analysis: Analysis) -> Iterator[str]:
@@ -207,6 +216,10 @@ def _percent(share: float) -> str:
 
 def _p(value: float) -> str:
     return f"{value:.2g}" if value < 0.1 else f"{value:.2f}"
+
+
+def _times(ratio: float) -> str:
+    return f"{ratio:.2g}" if ratio < 99.5 else f"{ratio:,.0f}"
 
 
 def _root(variance: float) -> str:
