@@ -47,6 +47,9 @@ class RateResponse:
     """Regret that counts as good enough for `width`, in percentage points."""
     width: float | None
     """Decades around the best rate with at most this regret; at least this where it is censored."""
+    width_low: float | None
+    """log10 of the rates at its ends."""
+    width_high: float | None
     censored: str | None
     """`low`, `high` or `both`: the ends at which the rates tried stop before the score gets worse."""
     left_slope: float | None
@@ -96,6 +99,8 @@ def _summary(profile: RateProfile, rates: NDArray[np.float64], chance: float | N
         sensitivity=score_sensitivity(profile.best, 0.0 if chance is None else chance),
         epsilon=epsilon,
         width=width.decades if width else None,
+        width_low=width.low if width else None,
+        width_high=width.high if width else None,
         censored=width.censored if width else None,
         left_slope=slopes.left,
         right_slope=slopes.right,

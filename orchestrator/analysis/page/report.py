@@ -12,10 +12,19 @@ from uuid import uuid4
 
 from orchestrator.analysis.answers.analysis import Analysis, analyse
 from orchestrator.analysis.answers.curves import CurveSet, curve_set, response_set, trials_to_draw
+from orchestrator.analysis.answers.layer_profiles import layer_profiles
 from orchestrator.analysis.answers.load import MAX_FAILURES, PageData
 from orchestrator.analysis.answers.summary import CellKey, Source, SweepSummary, counted, summarise
+from orchestrator.analysis.answers.tuned_settings import default_settings
 from orchestrator.analysis.answers.verdict import verdict
 from orchestrator.analysis.page import heatmaps, plots, tables, wording
+from orchestrator.analysis.page.budget import budget_section
+from orchestrator.analysis.page.divergence import divergence_section
+from orchestrator.analysis.page.good_rates import good_rates_section
+from orchestrator.analysis.page.layer_ridges import layer_section
+from orchestrator.analysis.page.robustness_tables import robustness_section
+from orchestrator.analysis.page.sensitivity_plane import plane_section
+from orchestrator.analysis.page.tuning import tuning_section
 from orchestrator.analysis.page.document import page
 from orchestrator.analysis.page.facts import facts_of, warnings_of
 from orchestrator.analysis.page.section import Section, plot, section, spec
@@ -59,8 +68,16 @@ def render(page_data: PageData, *, written_at: datetime) -> str:
         _verdict(analysis),
         _first_places(summary),
         _matrix(summary),
+        *_tuning(page_data, analysis, summary, labels),
         _curves(page_data, summary, labels),
-        _responses(page_data, summary, labels),
+        divergence_section(analysis.failures, labels, summary.optimizers),
+        layer_section(
+            layer_profiles(page_data.trials, page_data.data.layers),
+            analysis.robustness.layers,
+            labels,
+            summary.optimizers,
+        ),
+        robustness_section(analysis.robustness, labels),
         _counts(summary),
         _failures(page_data, summary, labels),
         Section(html=_footer(page_data, written_at)),
@@ -149,6 +166,24 @@ def _matrix(summary: SweepSummary) -> Section:
         "behind-best": spec(heatmaps.gap_heatmap(summary), "Distance to each backbone's best optimizer"),
     }
     return section("Backbones and optimizers", caption, figure, charts)
+
+
+def _tuning(
+    page_data: PageData, analysis: Analysis, summary: SweepSummary, labels: Mapping[CellKey, str]
+) -> list[Section]:
+    """What the shared design says: nothing but a sentence while none of its trials has a score."""
+    optimizers = summary.optimizers
+    tuning = tuning_section(analysis.sensitivity, labels, optimizers)
+    if not tuning.charts:
+        return [tuning]
+    defaults = {name: lr for name, (lr, _) in default_settings(page_data.trials, optimizers).items() if lr > 0}
+    return [
+        tuning,
+        budget_section(analysis.coupling_by_budget),
+        plane_section(analysis.optimizers, optimizers),
+        _responses(page_data, summary, labels),
+        good_rates_section(analysis.sensitivity, labels, optimizers, defaults),
+    ]
 
 
 def _curves(page_data: PageData, summary: SweepSummary, labels: Mapping[CellKey, str]) -> Section:
