@@ -54,7 +54,7 @@ def _caption(answer: CouplingByBudget) -> str:
     return " ".join(parts)
 
 
-def _chart(answer: CouplingByBudget) -> alt.LayerChart:
+def _chart(answer: CouplingByBudget) -> alt.LayerChart | alt.FacetChart:
     values = [_record(point) for point in answer.budgets]
     firm = [point.n for point in answer.budgets if not point.flagged]
     last = max(point.n for point in answer.budgets)
@@ -79,6 +79,7 @@ def _chart(answer: CouplingByBudget) -> alt.LayerChart:
     )
     colour = OPTIMIZER_COLOURS[0]
     begin = max(firm, default=0)
+    # A layer without data would leave its axis without an extent.
     line = base.transform_filter("!datum.flagged").mark_line(color=colour, strokeWidth=2)
     beyond = base.transform_filter(f"datum.n >= {begin}").mark_line(color=colour, strokeWidth=1.5, strokeDash=[3, 3])
     bars = (
@@ -88,7 +89,14 @@ def _chart(answer: CouplingByBudget) -> alt.LayerChart:
     )
     full = base.transform_filter("!datum.flagged").mark_point(filled=True, size=70, color=colour, opacity=1)
     hollow = base.transform_filter("datum.flagged").mark_point(size=60, color=colour, strokeWidth=2, opacity=1)
-    return alt.layer(bars, line, beyond, full, hollow).properties(width=560, height=230)
+    layers = [
+        (bars, any(value["low"] is not None for value in values)),
+        (line, bool(firm)),
+        (beyond, True),
+        (full, bool(firm)),
+        (hollow, len(firm) < len(values)),
+    ]
+    return alt.layer(*(layer for layer, has_data in layers if has_data)).properties(width=560, height=230)
 
 
 def _record(point: CouplingPoint) -> dict[str, Any]:
@@ -112,8 +120,8 @@ def _root(variance: float) -> float:
 
 def _table(answer: CouplingByBudget) -> str:
     return tables.table(
-        "Variance components in squared percentage points, as estimated: they may be negative. Index: interaction over "
-        "optimizer and interaction.",
+        "Variance components in squared percentage points, as estimated: they may be negative. Index: interaction "
+        "over optimizer and interaction.",
         ("note",),
         ("n", "interaction", "low", "high", "optimizer", "backbone", "index", "mean expected best"),
         (

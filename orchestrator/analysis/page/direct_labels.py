@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 LETTER, LINE = 6.6, 13
 """Pixels of a letter and of a line at 12 px."""
@@ -17,8 +18,8 @@ class Placed:
 
     dx: float
     dy: float
-    align: str
-    """`left` or `right`: the end of the name that is anchored."""
+    align: Literal["left", "right"]
+    """The end of the name that is anchored."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,8 +47,9 @@ def _nothing(cells: Sequence[CellFailures], role: str) -> str:
 def _caption(cells: Sequence[CellFailures], summary: DivergenceSummary) -> str:
     diverged, trials = sum(cell.n_diverged for cell in cells), sum(_outcomes(cell) for cell in cells)
     parts = [
-        f"{diverged:,} of {trials:,} {summary.role} trials with a result diverged: share of each cell in percent; the "
-        "exact 95 % interval shows on pointing. Failed trials gave no result and do not count. Dashed: no trial yet."
+        f"{diverged:,} of {trials:,} {summary.role} trials with a result diverged: share of each cell in percent; "
+        "the exact 95 % interval shows on pointing. Failed trials gave no result and do not count. Dashed: no "
+        "trial yet."
     ]
     for what, p in (("Backbones", summary.p_backbones), ("Optimizers", summary.p_optimizers)):
         if p is not None:
@@ -68,7 +69,9 @@ def _key_of(cell: CellFailures) -> CellKey:
     return CellKey(backbone=cell.backbone, recipe=cell.recipe, optimizer=cell.optimizer)
 
 
-def _chart(cells: Sequence[CellFailures], labels: Mapping[CellKey, str], optimizers: Sequence[str]) -> alt.LayerChart:
+def _chart(
+    cells: Sequence[CellFailures], labels: Mapping[CellKey, str], optimizers: Sequence[str]
+) -> alt.LayerChart | alt.FacetChart:
     rows, columns = list(dict.fromkeys(labels.values())), list(optimizers)
     width = clamp((PAGE_WIDTH - text_width(rows) - 20) / max(1, len(columns)), 24, 76)
     height = clamp(420 / max(1, len(rows)), 22, 34)
@@ -142,7 +145,7 @@ def _square(key: CellKey, row: str, cell: CellFailures | None) -> dict[str, Any]
 
 
 def _table(cells: Sequence[CellFailures], summary: DivergenceSummary, labels: Mapping[CellKey, str]) -> str:
-    rows = [
+    rows: list[tuple[str, ...]] = [
         (
             labels[_key_of(cell)],
             cell.optimizer,
@@ -159,9 +162,9 @@ def _table(cells: Sequence[CellFailures], summary: DivergenceSummary, labels: Ma
     rows += [_level(names[level.name, level.recipe or ""], "all", level) for level in summary.backbones]
     rows += [_level("all", level.name, level) for level in summary.optimizers]
     return tables.table(
-        f"The {summary.role} trials with a result. Rates in percent with exact 95 % intervals, those of a whole backbone "
-        "or optimizer rather short, as trials of one cell are alike. Adjusted: by a logistic fit, as if every backbone "
-        "had met every optimizer equally often.",
+        f"The {summary.role} trials with a result. Rates in percent with exact 95 % intervals, those of a whole "
+        "backbone or optimizer rather short, as trials of one cell are alike. Adjusted: by a logistic fit, as if "
+        "every backbone had met every optimizer equally often.",
         ("backbone", "optimizer"),
         ("trials", "diverged", "rate", "interval", "adjusted rate", "failed besides"),
         rows,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -38,9 +39,9 @@ def good_rates_section(
         return Section()
     epsilon = next(iter(ranges.values())).epsilon
     caption = (
-        f"Learning rates within {epsilon:g} percentage point of the best one, the other hyper-parameters as the design "
-        "has them: the wider, the less the choice matters. Dot: the best. Triangle: the rates tried end there, so the "
-        "range may go on. Upright stroke: the optimizer's default."
+        f"Learning rates within {epsilon:g} percentage point of the best one, the other hyper-parameters as the "
+        "design has them: the wider, the less the choice matters. Dot: the best. Triangle: the rates tried end "
+        "there, so the range may go on. Upright stroke: the optimizer's default."
     )
     if len(ranges) < len(cells):
         caption += f" {counted(len(cells) - len(ranges), 'cell')} of {len(cells)} have too few points for a range."
@@ -83,12 +84,14 @@ def _chart(
         ],
     )
 
+    powers = _powers_of_ten(values)
+
     def at(field: str) -> alt.X:
         return alt.X(
             f"{field}:Q",
             title="learning rate",
             scale=alt.Scale(type="log", nice=False, padding=6),
-            axis=alt.Axis(format="~g", tickCount=4, labelFlush=True, labelOverlap="greedy"),
+            axis=alt.Axis(format="~g", values=powers, labelOverlap="greedy"),
         )
 
     bars = base.mark_rule(strokeWidth=6, opacity=0.45, strokeCap="round").encode(x=at("low"), x2="high:Q")
@@ -103,10 +106,20 @@ def _chart(
         .mark_point(filled=True, size=46, opacity=1, shape=shape, xOffset=offset)
         .encode(x=at(field))
         for field, shape, offset in (("low", "triangle-left", -5), ("high", "triangle-right", 5))
+        if any(value[f"{field}_open"] for value in values)
     ]
-    chart = alt.layer(bars, defaults, *ends, dots, data=alt.InlineData(values=values))
+    if any(value["default"] is not None for value in values):
+        ends.insert(0, defaults)
+    # A layer without data would leave its axis without an extent.
+    chart = alt.layer(bars, *ends, dots, data=alt.InlineData(values=values))
     rows = in_use(labels, ranges)
     return panels(chart, rows, height=step * len(used), margin=text_width(used, 110))
+
+
+def _powers_of_ten(values: Sequence[Mapping[str, Any]]) -> list[float]:
+    rates = [value[field] for value in values for field in ("low", "high", "default") if value[field]]
+    first, last = math.floor(math.log10(min(rates))), math.ceil(math.log10(max(rates)))
+    return [float(f"1e{power}") for power in range(first, last + 1)]
 
 
 def _record(key: CellKey, found: RateResponse, row: str, place: int, default: float | None) -> dict[str, Any]:

@@ -51,8 +51,8 @@ def _caption(profiles: Sequence[LayerProfile], answer: LayerAnswer) -> str:
     parts = [
         "A statistic of the trained weights along the depth of the network (choose it below the plot), from the "
         f"{' and '.join(roles)} trials that stand for a cell. alpha: exponent of the power law in a layer's "
-        "eigenvalues, from layers with at least 50 rows and columns. Networks with many layers: medians over parts of "
-        "equal depth. None of these causes accuracy."
+        "eigenvalues, from layers with at least 50 rows and columns. Networks with many layers: medians over parts "
+        "of equal depth. None of these causes accuracy."
     ]
     if answer.dropped_trials:
         parts.append(f"Trials with layers that are not used: {answer.dropped_trials:,}.")
@@ -139,8 +139,8 @@ def _table(answer: LayerAnswer, labels: Mapping[CellKey, str]) -> str:
 
 def _correlations(answer: LayerAnswer) -> str:
     return tables.table(
-        "Correlation over cells of a statistic's median with accuracy. Only the one within backbones says anything about "
-        "optimizers; weight decay moves both, so the last column holds it constant.",
+        "Correlation over cells of a statistic's median with accuracy. Only the one within backbones says anything "
+        "about optimizers; weight decay moves both, so the last column holds it constant.",
         ("statistic", "reverses"),
         ("over all cells", "within backbones", "with weight decay held constant"),
         (

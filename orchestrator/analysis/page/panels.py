@@ -8,6 +8,7 @@ from typing import Any, Literal
 import altair as alt
 
 from orchestrator.analysis.answers.summary import CellKey
+from orchestrator.analysis.page.section import Chart
 from orchestrator.analysis.page.theme import OPTIMIZER_COLOURS, OPTIMIZER_DASHES, PAGE_WIDTH, clamp
 
 FEW_TICKS = alt.Axis(tickCount=4)
@@ -24,9 +25,7 @@ def in_use(labels: Mapping[CellKey, str], keys: Iterable[CellKey]) -> list[str]:
     return [label for label in dict.fromkeys(labels.values()) if label in used]
 
 
-def panels(
-    panel: alt.Chart | alt.LayerChart, rows: list[str], *, height: int = 170, margin: int = 44
-) -> alt.FacetChart:
+def panels(panel: Chart, rows: list[str], *, height: int = 170, margin: int = 44) -> alt.FacetChart:
     """Small multiples by backbone, as many in a line as the page is wide.
 
     Args:
@@ -59,7 +58,9 @@ def optimizer_colour(optimizers: Sequence[str], symbol: Literal["stroke", "circl
         "optimizer:N",
         title=None,
         scale=colour_scale(optimizers),
-        legend=alt.Legend(orient="top", columns=8, symbolType=symbol, symbolSize=110, symbolStrokeWidth=2.5),
+        legend=alt.Legend(
+            orient="top", columns=8, symbolType=symbol, symbolSize=110, symbolStrokeWidth=2.5, symbolOpacity=1
+        ),
     )
 
 

@@ -20,15 +20,15 @@ from orchestrator.analysis.answers.verdict import verdict
 from orchestrator.analysis.page import heatmaps, plots, tables, wording
 from orchestrator.analysis.page.budget import budget_section
 from orchestrator.analysis.page.divergence import divergence_section
+from orchestrator.analysis.page.document import page
+from orchestrator.analysis.page.facts import facts_of, warnings_of
 from orchestrator.analysis.page.good_rates import good_rates_section
 from orchestrator.analysis.page.layer_ridges import layer_section
 from orchestrator.analysis.page.robustness_tables import robustness_section
-from orchestrator.analysis.page.sensitivity_plane import plane_section
-from orchestrator.analysis.page.tuning import tuning_section
-from orchestrator.analysis.page.document import page
-from orchestrator.analysis.page.facts import facts_of, warnings_of
 from orchestrator.analysis.page.section import Section, plot, section, spec
+from orchestrator.analysis.page.sensitivity_plane import plane_section
 from orchestrator.analysis.page.theme import OPTIMIZER_COLOURS, STATE_COLOURS
+from orchestrator.analysis.page.tuning import tuning_section
 from orchestrator.errors import UsageError
 
 

@@ -15,9 +15,9 @@ OPEN_ROWS = 24
 COLUMNS = {
     "sd over seeds": "points, pooled over cells, with its degrees of freedom",
     "sd over the others": "of a backbone's results over optimizers, of an optimizer's over backbones",
-    "hp distance": "mean steps of tuned learning rate and weight decay from their mode, on each optimizer's own list",
-    "from default": "decades from the default learning rate to the nearest one within a point of the best, median; in "
-    "brackets, cells whose default is itself as good",
+    "hp distance": "mean steps of tuned learning rate and weight decay from their mode, each on its own list",
+    "from default": "decades from the default learning rate to the nearest one within a point of the best, median; "
+    "in brackets, cells whose default is itself as good",
     "lr width": "decades of learning rates that do, median",
     "diverged": "percent, with an exact 95 % interval",
 }

@@ -41,9 +41,9 @@ def _caption(drawn: Sequence[OptimizerSensitivity]) -> str:
     if not drawn:
         return "No optimizer has one design point with a score on every backbone yet: there is no plane to draw."
     parts = [
-        "Up: the mean over backbones of the best design score. Right: what is lost of it with the one setting that is "
-        "best for all backbones together. Upper left is best: good when tuned, and little lost without tuning for each "
-        "backbone. The best of many noisy scores is too high, so that both are upper limits of sorts."
+        "Up: the mean over backbones of the best design score. Right: what is lost of it with the one setting that "
+        "is best for all backbones together. Upper left is best: good when tuned, and little lost without tuning "
+        "for each backbone. The best of many noisy scores is too high, and with it both numbers."
     ]
     rows = sorted({one.phi_backbones for one in drawn})
     if rows[0] < 2:
@@ -56,7 +56,7 @@ def _caption(drawn: Sequence[OptimizerSensitivity]) -> str:
     return " ".join(parts)
 
 
-def _chart(drawn: Sequence[OptimizerSensitivity], optimizers: Sequence[str]) -> alt.LayerChart:
+def _chart(drawn: Sequence[OptimizerSensitivity], optimizers: Sequence[str]) -> alt.LayerChart | alt.FacetChart:
     x = [one.shared_regret or 0.0 for one in drawn]
     y = [one.tuned_score or 0.0 for one in drawn]
     across, up = _domain([0.0, *x]), _domain(y)
@@ -127,14 +127,14 @@ def _short(value: object) -> str:
 
 def _table(found: Sequence[OptimizerSensitivity]) -> str:
     return tables.table(
-        "Scores and regrets in percentage points, means over the cells with a design score. Default regret: what the "
-        "default setting lacks to the optimum. CPE: mean of the tuning curve over budgets. lr width: decades of learning "
-        "rates within 1 point of the best, median; + where the range tried ends first in some cells. At a boundary: "
-        "cells whose optimum lies at an end of a range. phi: lost by one setting, in shares of each backbone's range of "
-        "scores.",
+        "Scores and regrets in percentage points, means over the cells with a design score. Lost: by one setting "
+        "for all backbones; phi is the same in shares of each backbone's range of scores. Default regret: what the "
+        "default setting lacks to the optimum. CPE: mean of the tuning curve over budgets. lr width: decades of "
+        "learning rates within 1 point of the best, median; + where the rates tried end first in some cells. "
+        "Boundary: cells whose optimum lies at an end of a range.",
         ("optimizer",),
-        ("cells", "tuned", "lost by one setting", "phi", "mean regret", "default regret", "CPE", "lr width (decades)",
-         "at a boundary (%)", "diverged (%)"),
+        ("cells", "tuned", "lost", "phi", "mean regret", "default regret", "CPE", "lr width", "boundary %",
+         "diverged %"),
         (
             (
                 one.optimizer,

@@ -89,51 +89,49 @@ def _chart(
     ]
     chosen = chosen_optimizer()
     most = max(cell.n for cell in cells)
-    base = (
-        alt.Chart()
-        .transform_flatten(["n", "mean", "low", "high"])
-        .encode(
-            x=alt.X(
-                "n:Q",
-                title="random trials n",
-                scale=alt.Scale(type="log", base=2, domain=[1, max(2, most)], nice=False),
-                axis=alt.Axis(values=[2**power for power in range(most.bit_length() + 1)], grid=False, format="d"),
-            ),
-            y=alt.Y("mean:Q", title="expected best (%)", scale=alt.Scale(domain=_range_of(cells)), axis=FEW_TICKS),
-            color=optimizer_colour(optimizers, "stroke"),
-            detail="optimizer:N",
-            tooltip=[
-                alt.Tooltip("row:N", title="backbone"),
-                alt.Tooltip("optimizer:N"),
-                alt.Tooltip("points:Q", title="design points"),
-                alt.Tooltip("one:N", title="one trial (%)"),
-                alt.Tooltip("all:N", title="all of them (%), band"),
-            ],
-        )
+    base = alt.Chart().encode(
+        x=alt.X(
+            "n:Q",
+            title="random trials n",
+            scale=alt.Scale(type="log", base=2, domain=[1, max(2, most)], nice=False),
+            axis=alt.Axis(values=[2**power for power in range(most.bit_length() + 1)], grid=False, format="d"),
+        ),
+        y=_height("mean", cells),
+        color=optimizer_colour(optimizers, "stroke"),
+        detail="optimizer:N",
+        tooltip=[
+            alt.Tooltip("row:N", title="backbone"),
+            alt.Tooltip("optimizer:N"),
+            alt.Tooltip("points:Q", title="design points"),
+            alt.Tooltip("one:N", title="one trial (%)"),
+            alt.Tooltip("all:N", title="all of them (%), band"),
+        ],
     )
     few = len(optimizers) <= ALL_BANDS
     shown, hidden = alt.value(0.2), alt.value(0.1 if few else 0)
-    band = base.mark_area(clip=True, strokeWidth=0, tooltip=None).encode(
-        y=alt.Y("low:Q", title="expected best (%)"),
+    band = base.mark_area(clip=True, strokeWidth=0).encode(
+        y=_height("low", cells),
         y2="high:Q",
         opacity=alt.condition(chosen, shown, hidden, empty=False),
-        tooltip=alt.value(None),
     )
     visible = alt.condition(chosen, alt.value(0.95), alt.value(0.07))
     point: Any = {"size": 18, "filled": True} if most < FEW_POINTS else False
     firm = (
-        base.transform_filter("!datum.flagged")
+        base.transform_filter("datum.part === 'firm'")
         .mark_line(clip=True, strokeWidth=2, point=point)
         .encode(opacity=visible, **optimizer_dashes(optimizers))
-        .add_params(chosen)
     )
     weak = (
-        base.transform_filter("datum.flagged")
+        base.transform_filter("datum.part === 'weak'")
         .mark_line(clip=True, strokeWidth=1.2, strokeDash=[2, 3], point=point)
         .encode(opacity=visible)
     )
-    whole = band.transform_filter("datum.band")
-    chart = alt.layer(whole, firm, weak, data=alt.InlineData(values=values))
+    # A layer without data would leave its axis without an extent.
+    solid = [firm] if any(record["part"] == "firm" for record in values) else []
+    whole = band.transform_filter("datum.part === 'band'")
+    chart = alt.layer(whole, *solid, weak, data=alt.InlineData(values=values)).add_params(chosen)
+    # Flattened once for all layers: each on its own, they would share a node of the data flow, which warns.
+    chart = chart.transform_flatten(["n", "mean", "low", "high"])
     return panels(chart, in_use(labels, map(key_of, cells)))
 
 
@@ -141,15 +139,14 @@ def _records(cell: CellSensitivity, row: str, place: int) -> list[dict[str, Any]
     """The band, the part of the curve up to half the points, and the rest, which begins where that ends."""
     curve = _thinned(cell.tuning_curve)
     firm = [point for point in curve if not point.flagged]
-    parts = [(curve, False, True), (firm, False, False), ([*firm[-1:], *curve[len(firm) :]], True, False)]
+    parts = {"band": curve, "firm": firm, "weak": [*firm[-1:], *curve[len(firm) :]]}
     first, last = curve[0], curve[-1]
     return [
         {
             "row": row,
             "place": place,
             "optimizer": cell.optimizer,
-            "band": band,
-            "flagged": None if band else flagged,
+            "part": part,
             "n": [point.n for point in points],
             "mean": [round(point.mean, 2) for point in points],
             "low": [round(point.low, 2) for point in points],
@@ -158,7 +155,7 @@ def _records(cell: CellSensitivity, row: str, place: int) -> list[dict[str, Any]
             "one": f"{first.mean:.2f}",
             "all": f"{last.mean:.2f} [{last.low:.2f}, {last.high:.2f}]",
         }
-        for points, flagged, band in parts
+        for part, points in parts.items()
         if points
     ]
 
@@ -168,6 +165,12 @@ def _thinned(curve: Sequence[TuningPoint]) -> list[TuningPoint]:
     kept = {round(2 ** (step / 4)) for step in range(4 * len(curve).bit_length() + 1)}
     solid = max((point.n for point in curve if not point.flagged), default=1)
     return [point for point in curve if point.n in kept or point.n in (solid, len(curve))]
+
+
+def _height(field: str, cells: Sequence[CellSensitivity]) -> alt.Y:
+    """One vertical axis for curves and bands: an area alone would begin at zero."""
+    scale = alt.Scale(domain=_range_of(cells), zero=False, nice=False)
+    return alt.Y(f"{field}:Q", title="expected best (%)", scale=scale, axis=FEW_TICKS)
 
 
 def _range_of(cells: Sequence[CellSensitivity]) -> list[float]:
@@ -197,9 +200,9 @@ def _table(cells: Sequence[CellSensitivity], labels: Mapping[CellKey, str]) -> s
         )
     confidence = cells[0].band_confidence or 0.0
     return tables.table(
-        f"Percent, with the ends of {100 * confidence:.0f} % bands. Near-optimal: the share of design points at most 1 "
-        "point below the cell's optimum, with its exact 95 % interval; n95: random trials that find one of them with "
-        "probability 0.95.",
+        f"Percent, with the ends of {100 * confidence:.0f} % bands. Near-optimal: the share of design points at "
+        "most 1 point below the cell's optimum, with its exact 95 % interval; n95: random trials that find one of "
+        "them with probability 0.95.",
         ("backbone", "optimizer"),
         ("points", "1 trial", "half the points", "all points", "mean over budgets (CPE)", "near-optimal (%)", "n95",
          "mean regret", "default regret"),
