@@ -26,7 +26,10 @@ from tests import sweep_rows
 from tests.sweep_rows import trial
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
-PLOTS = {"accuracy", "behind-best", "learning-curves", "lr-response", "state-counts"}
+PLOTS = {
+    "accuracy", "behind-best", "tuning-curves", "coupling-by-budget", "sensitivity-plane", "lr-response",
+    "good-rates", "learning-curves", "divergence", "state-counts",
+}  # fmt: skip
 NETWORKS = ["resnet18", "vgg11", "vit", "convnext"]
 WRITTEN = datetime(2026, 3, 2, tzinfo=UTC)
 EVIL = "</script><script>window.hacked=1</script><img src=x onerror=window.hacked=1>"

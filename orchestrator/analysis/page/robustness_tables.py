@@ -91,9 +91,12 @@ def _entries(one: SideRobustness) -> tuple[str, ...]:
 def _corruption(answer: CorruptionAnswer, labels: Mapping[CellKey, str]) -> str:
     if not answer.cells:
         return ""
+    cells = {
+        CellKey(backbone=cell.backbone, recipe=cell.recipe, optimizer=cell.optimizer): cell for cell in answer.cells
+    }
     rows = [
         (
-            labels[CellKey(backbone=cell.backbone, recipe=cell.recipe, optimizer=cell.optimizer)],
+            labels[key],
             cell.optimizer,
             str(cell.trials),
             wording.number(cell.clean),
@@ -103,7 +106,8 @@ def _corruption(answer: CorruptionAnswer, labels: Mapping[CellKey, str]) -> str:
             wording.number(cell.error.mce, 1),
             wording.number(cell.error.relative_mce, 1),
         )
-        for cell in answer.cells
+        for key in labels
+        if (cell := cells.get(key)) is not None
     ]
     content = tables.table(
         f"Confirmed networks on corrupted images: {counted(len(answer.corruptions), 'corruption')} in severities "
@@ -115,4 +119,4 @@ def _corruption(answer: CorruptionAnswer, labels: Mapping[CellKey, str]) -> str:
     )
     if answer.dropped_trials:
         content += f'<p class="note">{counted(answer.dropped_trials, "evaluated trial")} not used.</p>'
-    return f'<h3 class="part">Corrupted images</h3>{_shown("The accuracies as a table", content, len(rows))}'
+    return f"<h3>Corrupted images</h3>{_shown('The accuracies as a table', content, len(rows))}"

@@ -49,8 +49,10 @@ def _caption(drawn: Sequence[OptimizerSensitivity]) -> str:
     if rows[0] < 2:
         parts.append("With a single backbone nothing is shared, and nothing lost.")
     else:
-        fewest = min(one.phi_points for one in drawn)
+        fewest, most = (end(one.phi_points for one in drawn) for end in (min, max))
         parts.append(f"From at least {counted(fewest, 'setting')} on {' or '.join(map(str, rows))} backbones.")
+        if most > 1.5 * fewest:
+            parts.append(f"Optimizers with more settings so far (up to {most}) look better tuned for that alone.")
         if fewest < 8:
             parts.append("So few settings say little: another design could turn the order round.")
     return " ".join(parts)

@@ -93,7 +93,7 @@ def _chart(
         x=alt.X(
             "n:Q",
             title="random trials n",
-            scale=alt.Scale(type="log", base=2, domain=[1, max(2, most)], nice=False),
+            scale=alt.Scale(type="log", base=2, domain=[1, max(2, most)], nice=False, padding=5),
             axis=alt.Axis(values=[2**power for power in range(most.bit_length() + 1)], grid=False, format="d"),
         ),
         y=_height("mean", cells),
@@ -115,7 +115,7 @@ def _chart(
         opacity=alt.condition(chosen, shown, hidden, empty=False),
     )
     visible = alt.condition(chosen, alt.value(0.95), alt.value(0.07))
-    point: Any = {"size": 18, "filled": True} if most < FEW_POINTS else False
+    point: Any = {"size": 30, "filled": True} if most < FEW_POINTS else False
     firm = (
         base.transform_filter("datum.part === 'firm'")
         .mark_line(clip=True, strokeWidth=2, point=point)
