@@ -122,6 +122,8 @@ _SCRIPT = """
       box.textContent = "This plot could not be drawn; the table below has its numbers.";
       console.error(error);
     }
+    // Lets the page be painted and read while the plots further down are drawn.
+    await new Promise((next) => setTimeout(next));
   }
   document.documentElement.dataset.drawn = "yes";
 })();

@@ -65,25 +65,7 @@ def _chart(
         for key, found in ranges.items()
     ]
     step = clamp(200 / len(used), 13, 24)
-    base = alt.Chart().encode(
-        y=alt.Y(
-            "optimizer:N",
-            title=None,
-            scale=alt.Scale(domain=used),
-            axis=alt.Axis(ticks=False, domain=False, labelLimit=110, labelFontSize=10 if step < 14 else 11),
-        ),
-        color=alt.Color("optimizer:N", scale=colour_scale(optimizers), legend=None),
-        tooltip=[
-            alt.Tooltip("row:N", title="backbone"),
-            alt.Tooltip("optimizer:N"),
-            alt.Tooltip("best:Q", title="best rate", format=".2~e"),
-            alt.Tooltip("low:Q", title="from", format=".2~e"),
-            alt.Tooltip("high:Q", title="to", format=".2~e"),
-            alt.Tooltip("decades:N", title="decades"),
-            alt.Tooltip("default:Q", title="default", format=".2~e"),
-        ],
-    )
-
+    base = _base(used, optimizers, step)
     powers = _powers_of_ten(values)
 
     def at(field: str) -> alt.X:
@@ -114,6 +96,29 @@ def _chart(
     chart = alt.layer(bars, *ends, dots, data=alt.InlineData(values=values))
     rows = in_use(labels, ranges)
     return panels(chart, rows, height=step * len(used), margin=text_width(used, 110))
+
+
+def _base(used: Sequence[str], optimizers: Sequence[str], step: int) -> alt.Chart:
+    """What all layers have in common: a line for each optimizer, its colour, and what pointing shows."""
+    chart: alt.Chart = alt.Chart().encode(
+        y=alt.Y(
+            "optimizer:N",
+            title=None,
+            scale=alt.Scale(domain=list(used)),
+            axis=alt.Axis(ticks=False, domain=False, labelLimit=110, labelFontSize=10 if step < 14 else 11),
+        ),
+        color=alt.Color("optimizer:N", scale=colour_scale(optimizers), legend=None),
+        tooltip=[
+            alt.Tooltip("row:N", title="backbone"),
+            alt.Tooltip("optimizer:N"),
+            alt.Tooltip("best:Q", title="best rate", format=".2~e"),
+            alt.Tooltip("low:Q", title="from", format=".2~e"),
+            alt.Tooltip("high:Q", title="to", format=".2~e"),
+            alt.Tooltip("decades:N", title="decades"),
+            alt.Tooltip("default:Q", title="default", format=".2~e"),
+        ],
+    )
+    return chart
 
 
 def _powers_of_ten(values: Sequence[Mapping[str, Any]]) -> list[float]:

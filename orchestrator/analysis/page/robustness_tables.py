@@ -67,9 +67,7 @@ def _sides(what: str, sides: Sequence[tuple[str, SideRobustness]]) -> str:
 
 
 def _shown(summary: str, content: str, rows: int) -> str:
-    if rows > OPEN_ROWS:
-        return tables.folded(summary, content)
-    return f'<div class="scroll" tabindex="0">{content}</div>'
+    return tables.folded(summary, content) if rows > OPEN_ROWS else tables.shown(summary, content)
 
 
 def _entries(one: SideRobustness) -> tuple[str, ...]:

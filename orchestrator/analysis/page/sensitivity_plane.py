@@ -29,7 +29,7 @@ def plane_section(found: Sequence[OptimizerSensitivity], optimizers: Sequence[st
         return Section()
     drawn = [one for one in known if one.shared_regret is not None and one.tuned_score is not None]
     content = f"<figure>{plot('sensitivity-plane')}</figure>" if drawn else ""
-    content += f'<div class="scroll" tabindex="0">{_table(known)}</div>'
+    content += tables.shown("Sensitivity of the optimizers", _table(known))
     charts = {}
     if drawn:
         chart = _chart(drawn, optimizers)

@@ -118,12 +118,12 @@ def _chart(
     point: Any = {"size": 30, "filled": True} if most < FEW_POINTS else False
     firm = (
         base.transform_filter("datum.part === 'firm'")
-        .mark_line(clip=True, strokeWidth=2, point=point)
+        .mark_line(strokeWidth=2, point=point)
         .encode(opacity=visible, **optimizer_dashes(optimizers))
     )
     weak = (
         base.transform_filter("datum.part === 'weak'")
-        .mark_line(clip=True, strokeWidth=1.2, strokeDash=[2, 3], point=point)
+        .mark_line(strokeWidth=1.2, strokeDash=[2, 3], point=point)
         .encode(opacity=visible)
     )
     # A layer without data would leave its axis without an extent.
