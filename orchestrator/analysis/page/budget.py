@@ -110,7 +110,7 @@ def _record(point: CouplingPoint) -> dict[str, Any]:
         "variance": wording.number(point.sigma2_interaction),
         "score": f"{point.mean_score:.2f}",
         "flagged": point.flagged,
-        "note": "above half of the points: too high" if point.flagged else "",
+        "note": "above half of the points: too high" if point.flagged else wording.NOTHING,
     }
 
 

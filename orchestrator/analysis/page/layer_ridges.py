@@ -11,7 +11,6 @@ from orchestrator.analysis.answers.layers import LayerAnswer
 from orchestrator.analysis.answers.summary import CellKey
 from orchestrator.analysis.page import tables, wording
 from orchestrator.analysis.page.panels import (
-    FEW_TICKS,
     chosen_optimizer,
     in_use,
     optimizer_colour,
@@ -95,7 +94,8 @@ def _chart(
                 scale=alt.Scale(domain=[0, 100]),
                 axis=alt.Axis(tickCount=4, grid=False),
             ),
-            y=alt.Y("value:Q", title=None, scale=alt.Scale(zero=False), axis=FEW_TICKS),
+            # Room for the labels of every statistic: the axis is laid out once, for the first.
+            y=alt.Y("value:Q", title=None, scale=alt.Scale(zero=False), axis=alt.Axis(tickCount=4, minExtent=34)),
             color=optimizer_colour(optimizers, "stroke"),
             opacity=alt.condition(chosen, alt.value(0.9), alt.value(0.07)),
             tooltip=[
