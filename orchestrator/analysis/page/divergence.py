@@ -73,7 +73,9 @@ def _chart(
     cells: Sequence[CellFailures], labels: Mapping[CellKey, str], optimizers: Sequence[str]
 ) -> alt.LayerChart | alt.FacetChart:
     rows, columns = list(dict.fromkeys(labels.values())), list(optimizers)
-    width = clamp((PAGE_WIDTH - text_width(rows) - 20) / max(1, len(columns)), 24, 76)
+    # What the last slanted name and the menu take stays free.
+    beside = text_width(rows) + max(66, round(0.77 * text_width(columns, 120)) + 30)
+    width = clamp((PAGE_WIDTH - beside) / max(1, len(columns)), 24, 76)
     height = clamp(420 / max(1, len(rows)), 22, 34)
     found = {_key_of(cell): cell for cell in cells}
     base = alt.Chart(alt.InlineData(values=[_square(key, labels[key], found.get(key)) for key in labels])).encode(
