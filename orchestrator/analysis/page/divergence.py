@@ -78,7 +78,36 @@ def _chart(
     width = clamp((PAGE_WIDTH - beside) / max(1, len(columns)), 24, 76)
     height = clamp(420 / max(1, len(rows)), 22, 34)
     found = {_key_of(cell): cell for cell in cells}
-    base = alt.Chart(alt.InlineData(values=[_square(key, labels[key], found.get(key)) for key in labels])).encode(
+    base = _base([_square(key, labels[key], found.get(key)) for key in labels], rows, columns, width)
+    scale = alt.Scale(range=RATE_COLOURS, domain=[0, 100], interpolate="lab", type="sqrt")
+    legend = alt.Legend(
+        title="diverged (%)", orient="bottom", gradientLength=220, gradientThickness=10, values=[0, 5, 25, 50, 100]
+    )
+    squares = (
+        base.transform_filter("datum.rate > 0")
+        .mark_rect(cornerRadius=3)
+        .encode(color=alt.Color("rate:Q", scale=scale, legend=legend))
+    )
+    none = base.transform_filter("datum.rate === 0").mark_rect(cornerRadius=3, fill="currentColor", fillOpacity=0.05)
+    holes = base.transform_filter("!isValid(datum.rate)").mark_rect(
+        cornerRadius=3, fill="transparent", stroke="currentColor", strokeOpacity=0.45, strokeDash=[3, 3]
+    )
+    layers = [none, holes, squares]
+    if width >= DIGITS:
+        layers.append(
+            base.transform_filter("datum.rate > 0")
+            .mark_text(fontSize=clamp(width / 3.4, 9, 11))
+            .encode(
+                text=alt.Text("rate:Q", format=".0f"),
+                color=alt.condition("datum.rate > 25", alt.value(LIGHT_INK), alt.value(DARK_INK)),
+            )
+        )
+    return alt.layer(*layers).properties(width=width * len(columns), height=height * len(rows))
+
+
+def _base(squares: list[dict[str, Any]], rows: list[str], columns: list[str], width: int) -> alt.Chart:
+    """What all layers have in common: the grid of the matrix, and what pointing shows."""
+    chart: alt.Chart = alt.Chart(alt.InlineData(values=squares)).encode(
         x=alt.X(
             "optimizer:N",
             title=None,
@@ -106,30 +135,7 @@ def _chart(
             alt.Tooltip("failed:Q", title="failed besides"),
         ],
     )
-    scale = alt.Scale(range=RATE_COLOURS, domain=[0, 100], interpolate="lab", type="sqrt")
-    legend = alt.Legend(
-        title="diverged (%)", orient="bottom", gradientLength=220, gradientThickness=10, values=[0, 5, 25, 50, 100]
-    )
-    squares = (
-        base.transform_filter("datum.rate > 0")
-        .mark_rect(cornerRadius=3)
-        .encode(color=alt.Color("rate:Q", scale=scale, legend=legend))
-    )
-    none = base.transform_filter("datum.rate === 0").mark_rect(cornerRadius=3, fill="currentColor", fillOpacity=0.05)
-    holes = base.transform_filter("!isValid(datum.rate)").mark_rect(
-        cornerRadius=3, fill="transparent", stroke="currentColor", strokeOpacity=0.45, strokeDash=[3, 3]
-    )
-    layers = [none, holes, squares]
-    if width >= DIGITS:
-        layers.append(
-            base.transform_filter("datum.rate > 0")
-            .mark_text(fontSize=clamp(width / 3.4, 9, 11))
-            .encode(
-                text=alt.Text("rate:Q", format=".0f"),
-                color=alt.condition("datum.rate > 25", alt.value(LIGHT_INK), alt.value(DARK_INK)),
-            )
-        )
-    return alt.layer(*layers).properties(width=width * len(columns), height=height * len(rows))
+    return chart
 
 
 def _square(key: CellKey, row: str, cell: CellFailures | None) -> dict[str, Any]:

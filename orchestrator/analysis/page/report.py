@@ -12,23 +12,29 @@ from uuid import uuid4
 
 from orchestrator.analysis.answers.analysis import Analysis, analyse
 from orchestrator.analysis.answers.curves import CurveSet, curve_set, response_set, trials_to_draw
+from orchestrator.analysis.answers.deviations import confounding
 from orchestrator.analysis.answers.layer_profiles import layer_profiles
 from orchestrator.analysis.answers.load import MAX_FAILURES, PageData
-from orchestrator.analysis.answers.summary import CellKey, Source, SweepSummary, counted, summarise
+from orchestrator.analysis.answers.summary import CellKey, SweepSummary, counted, summarise
 from orchestrator.analysis.answers.tuned_settings import default_settings
-from orchestrator.analysis.answers.verdict import verdict
-from orchestrator.analysis.page import heatmaps, plots, tables, wording
+from orchestrator.analysis.page import plots, tables, wording
 from orchestrator.analysis.page.budget import budget_section
 from orchestrator.analysis.page.divergence import divergence_section
 from orchestrator.analysis.page.document import page
 from orchestrator.analysis.page.facts import facts_of, warnings_of
+from orchestrator.analysis.page.findings import findings_section
 from orchestrator.analysis.page.good_rates import good_rates_section
 from orchestrator.analysis.page.layer_ridges import layer_section
+from orchestrator.analysis.page.matrix import matrix_section
+from orchestrator.analysis.page.methods import methods_section
+from orchestrator.analysis.page.rank_diagram import ranks_section
 from orchestrator.analysis.page.robustness_tables import robustness_section
 from orchestrator.analysis.page.section import Section, plot, section, spec
 from orchestrator.analysis.page.sensitivity_plane import plane_section
+from orchestrator.analysis.page.specialists import specialists_section
 from orchestrator.analysis.page.theme import OPTIMIZER_COLOURS, STATE_COLOURS
 from orchestrator.analysis.page.tuning import tuning_section
+from orchestrator.analysis.page.variance import variance_section
 from orchestrator.errors import UsageError
 
 
@@ -65,10 +71,12 @@ def render(page_data: PageData, *, written_at: datetime) -> str:
     labels = {cell.key: row.label for row in summary.rows for cell in row.cells}
     sections = [
         _head(page_data, summary),
-        _verdict(analysis),
-        _first_places(summary),
-        _matrix(summary),
+        findings_section(analysis),
+        matrix_section(summary, analysis),
+        specialists_section(summary, analysis),
+        variance_section(analysis),
         *_tuning(page_data, analysis, summary, labels),
+        ranks_section(analysis),
         _curves(page_data, summary, labels),
         divergence_section(analysis.failures, labels, summary.optimizers),
         layer_section(
@@ -80,6 +88,7 @@ def render(page_data: PageData, *, written_at: datetime) -> str:
         robustness_section(analysis.robustness, labels),
         _counts(summary),
         _failures(page_data, summary, labels),
+        methods_section(page_data.data, analysis),
         Section(html=_footer(page_data, written_at)),
     ]
     return page(
@@ -90,7 +99,8 @@ def render(page_data: PageData, *, written_at: datetime) -> str:
 
 
 def _head(page_data: PageData, summary: SweepSummary) -> Section:
-    warnings = [*warnings_of(page_data), *summary.missing]
+    confounded = confounding(page_data.trials)
+    warnings = [*warnings_of(page_data), *([confounded] if confounded else []), *summary.missing]
     notice = ""
     if warnings:
         items = "".join(f"<li>{escape(sentence)}</li>" for sentence in warnings)
@@ -106,11 +116,6 @@ def _head(page_data: PageData, summary: SweepSummary) -> Section:
         f'<section aria-label="What was run"><dl class="facts">{facts}</dl></section>'
     )
     return Section(html=html)
-
-
-def _verdict(analysis: Analysis) -> Section:
-    items = "".join(f"<li>{escape(finding.sentence)}</li>" for finding in verdict(analysis))
-    return Section(html=f'<section><h2>What was found</h2><ul class="verdict">{items}</ul></section>')
 
 
 def _progress(summary: SweepSummary) -> str:
@@ -129,43 +134,6 @@ def _progress(summary: SweepSummary) -> str:
         f'<div class="bar" role="img" aria-label="Trials: {escape(words)}; {waiting:,} not ended">{spans}</div>'
         f'<ul class="key">{"".join(keys)}</ul>'
     )
-
-
-def _first_places(summary: SweepSummary) -> Section:
-    if not summary.rows:
-        return section("Which optimizer came first", "No trial has ended yet.")
-    items = []
-    for row in summary.rows:
-        note = ""
-        if row.source not in (None, Source.CONFIRM, Source.IMPORTED):
-            note = f' <span class="note">({escape(wording.SOURCE_LONG[row.source])})</span>'
-        items.append(f"<li><b>{escape(row.label)}</b><span>{escape(wording.first_place(row))}{note}</span></li>")
-    caption = (
-        "Accuracies with 95 % t intervals, each of one cell's mean on its own: they do not account for having looked "
-        "for the best of several optimizers. Diverged trials are results and count at chance."
-    )
-    return section("Which optimizer came first", caption, f'<ul class="firsts">{"".join(items)}</ul>')
-
-
-def _matrix(summary: SweepSummary) -> Section:
-    if not summary.rows:
-        return Section()
-    caption = (
-        "The accuracy of every cell, and its distance in percentage points to the best optimizer of the same "
-        "backbone, on a square-root colour scale, so that small differences show. Dashed square: no score, or none "
-        "that can be compared. Star: not confirmed with fresh seeds. Triangle: some trials failed. Diamond: the mean "
-        "holds diverged trials, at chance. Point at a square for its interval and counts."
-    )
-    figure = (
-        '<figure class="pair">'
-        f"<div><h3>Accuracy</h3>{plot('accuracy')}</div><div><h3>Behind the best</h3>{plot('behind-best')}</div>"
-        f"</figure>{tables.folded('The numbers as a table', tables.cells_table(summary))}"
-    )
-    charts = {
-        "accuracy": spec(heatmaps.accuracy_heatmap(summary), "Accuracy of every backbone and optimizer"),
-        "behind-best": spec(heatmaps.gap_heatmap(summary), "Distance to each backbone's best optimizer"),
-    }
-    return section("Backbones and optimizers", caption, figure, charts)
 
 
 def _tuning(
@@ -205,7 +173,7 @@ def _curves(page_data: PageData, summary: SweepSummary, labels: Mapping[CellKey,
 
 def _curves_caption(curves: CurveSet) -> str:
     parts = [
-        "The best confirmed setting of each cell, or its best trial where none is confirmed. "
+        "The setting that the search ranked first, confirmed, or the best trial where none is confirmed. "
         "Thick: the mean, as long as all repetitions last."
     ]
     parts.append("" if curves.only_means else "Thin: each repetition.")

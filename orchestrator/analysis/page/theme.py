@@ -1,8 +1,8 @@
 """Colours and sizes of the plots.
 
 Text and lines of the plots are `currentColor`, so that one drawing follows the page into dark mode and onto paper.
-Palettes are colour-blind safe: viridis for accuracy, one of rising darkness for the gap, after Tol for
-optimizers.
+Palettes are colour-blind safe: viridis for accuracy, from orange to purple for
+residuals, after Tol for optimizers and parts of the variance.
 """
 
 from __future__ import annotations
@@ -16,7 +16,15 @@ PAGE_WIDTH = 1120
 OPTIMIZER_COLOURS = ("#4477aa", "#ee6677", "#228833", "#c9a227", "#3fb3d9", "#aa3377", "#8a8a8a")
 OPTIMIZER_DASHES = ([1, 0], [6, 3], [2, 2], [8, 2, 2, 2])
 STATE_COLOURS = {"COMPLETE": "#4477aa", "DIVERGED": "#c9a227", "PRUNED": "#a8a8a8", "FAIL": "#d1495b"}
-GAP_COLOURS = ["#40152f", "#7d2248", "#b5445a", "#dd7f67", "#f2b98a", "#fbe6c4"]
+RESIDUAL_COLOURS = ["#7f3b08", "#c2700f", "#eda552", "#f8d9b0", "#f7f6f4", "#cfd3ea", "#9a92c9", "#6650a0", "#2d004b"]
+PART_COLOURS = {
+    "backbone": "#9aa5b4",
+    "optimizer": "#4477aa",
+    "interaction": "#c2560f",
+    "interaction and noise": "#dd9a63",
+    "noise": "#e3d9c6",
+}
+"""Parts of the variance: they differ in lightness too."""
 LIGHT_INK, DARK_INK = "#ffffff", "#17202a"
 
 _LINE = "currentColor"
