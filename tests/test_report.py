@@ -27,8 +27,9 @@ from tests.sweep_rows import trial
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 PLOTS = {
-    "accuracy", "residuals", "behind-best", "variance", "carriers-optimizers", "carriers-backbones", "mean-ranks",
-    "learning-curves", "lr-response", "state-counts",
+    "accuracy", "residuals", "behind-best", "variance", "tuning-curves", "coupling-by-budget", "sensitivity-plane",
+    "lr-response", "good-rates", "carriers-optimizers", "carriers-backbones", "mean-ranks", "learning-curves",
+    "divergence", "state-counts",
 }  # fmt: skip
 NETWORKS = ["resnet18", "vgg11", "vit", "convnext"]
 WRITTEN = datetime(2026, 3, 2, tzinfo=UTC)
@@ -242,7 +243,8 @@ def test_400_cells_stay_light(browser: webdriver.Chrome, tmp_path: Path) -> None
     assert path.stat().st_size < 10_000_000
     opened(browser, path)
     drawn = marks(browser)
-    assert set(drawn) == PLOTS
+    # Of 400 cells with failed trials there is always one without a given point, and no coordinates to make up for it.
+    assert set(drawn) == PLOTS - {"coupling-by-budget"}
     assert drawn["accuracy"] >= 400
     assert drawn["learning-curves"] >= 400
 

@@ -112,7 +112,7 @@ def layer_answer(trials: Sequence[TrialRow], layers: Sequence[LayerValues]) -> L
     measured = [trial for trial in trials if trial.trial_id in by_trial]
     if not measured:
         return None
-    chosen = {key: found for key, members in by_cell(measured).items() if (found := _used(members))}
+    chosen = {key: found for key, members in by_cell(measured).items() if (found := measured_setting(members))}
     cells = tuple(_cell(key, found, by_trial) for key, found in sorted(chosen.items()))
     decays = [_decay_of(chosen[key]) for key in sorted(chosen)]
     return LayerAnswer(
@@ -122,7 +122,8 @@ def layer_answer(trials: Sequence[TrialRow], layers: Sequence[LayerValues]) -> L
     )
 
 
-def _used(members: Sequence[TrialRow]) -> list[TrialRow]:
+def measured_setting(members: Sequence[TrialRow]) -> list[TrialRow]:
+    """Of one cell's trials with layers, those that stand for it: see `CellLayers.role`."""
     complete = [trial for trial in members if trial.state == "COMPLETE" and trial.score is not None]
     return first_confirmed(complete) or [trial for trial in complete if trial.role == "default"]
 

@@ -48,6 +48,9 @@ class RateResponse:
     width: float | None
     """Decades around the best rate with at most this regret; at least this where it is censored. Too narrow where the
     noise is as large as `epsilon`, by a quarter in a simulation of 32 points: the best is picked for its luck too."""
+    width_low: float | None
+    """log10 of the rates at its ends."""
+    width_high: float | None
     censored: str | None
     """`low`, `high` or `both`: the ends at which the rates tried stop before the score gets worse."""
     left_slope: float | None
@@ -97,6 +100,8 @@ def _summary(profile: RateProfile, rates: NDArray[np.float64], chance: float | N
         sensitivity=score_sensitivity(profile.best, 0.0 if chance is None else chance),
         epsilon=epsilon,
         width=width.decades if width else None,
+        width_low=width.low if width else None,
+        width_high=width.high if width else None,
         censored=width.censored if width else None,
         left_slope=slopes.left,
         right_slope=slopes.right,

@@ -32,6 +32,7 @@ h1 { font-size: 2rem; line-height: 1.2; font-weight: 650; letter-spacing: -0.01e
   overflow-wrap: anywhere; }
 h2 { font-size: 1.25rem; font-weight: 620; margin: 56px 0 4px; }
 h3 { font-size: 0.95rem; font-weight: 600; margin: 0 0 8px; }
+.scroll + h3 { margin-top: 24px; }
 p { margin: 0 0 12px; max-width: 76ch; }
 .lead, .caption, .note { color: var(--soft); }
 .lead { font-size: 1.05rem; margin-bottom: 24px; }
@@ -120,6 +121,10 @@ footer { margin-top: 56px; padding-top: 12px; border-top: 1px solid var(--rule);
   .plot.vega-embed details, #vg-tooltip-element { display: none; }
   details.table:not([open]) { display: none; }
   .scroll { max-height: none; overflow: visible; }
+  table { font-size: 8pt; }
+  thead th, .number { white-space: normal; }
+  th, td { padding: 2px 6px; }
+  tr { break-inside: avoid; }
 }
 """
 
@@ -135,6 +140,8 @@ _SCRIPT = """
       box.textContent = "This plot could not be drawn; the table below has its numbers.";
       console.error(error);
     }
+    // Lets the page be painted and read while the plots further down are drawn.
+    await new Promise((next) => setTimeout(next));
   }
   document.documentElement.dataset.drawn = "yes";
 })();

@@ -3,27 +3,28 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Literal
+from collections.abc import Mapping, Sequence
 
 import altair as alt
 
 from orchestrator.analysis.answers.curves import CurveSet, ResponseSet
 from orchestrator.analysis.answers.summary import STATES, CellKey, SweepSummary
 from orchestrator.analysis.page import wording
-from orchestrator.analysis.page.theme import (
-    OPTIMIZER_COLOURS,
-    OPTIMIZER_DASHES,
-    PAGE_WIDTH,
-    STATE_COLOURS,
-    clamp,
-    text_width,
+from orchestrator.analysis.page.panels import (
+    FEW_TICKS,
+    chosen_optimizer,
+    in_use,
+    optimizer_colour,
+    optimizer_dashes,
+    panels,
+    places_of,
 )
+from orchestrator.analysis.page.theme import STATE_COLOURS, clamp, text_width
 
 
 def learning_curves(curves: CurveSet, labels: Mapping[CellKey, str], optimizers: Sequence[str]) -> alt.FacetChart:
     """Validation accuracy by epoch, one panel for each backbone: means thick, single repetitions thin."""
-    places = _places(labels)
+    places = places_of(labels)
     lines = [
         {
             "row": labels[line.key],
@@ -39,7 +40,7 @@ def learning_curves(curves: CurveSet, labels: Mapping[CellKey, str], optimizers:
         for number, line in enumerate(sorted(curves.lines, key=lambda line: line.is_mean))
     ]
     few = max((len(line.epochs) for line in curves.lines), default=0) <= 12
-    chosen = alt.selection_point(fields=["optimizer"], bind="legend", name="chosen")
+    chosen = chosen_optimizer()
     thickness = alt.condition("datum.mean", alt.value(2), alt.value(0.8))
     visible = alt.condition(chosen, alt.value(0.95), alt.value(0.07))
     panel = (
@@ -48,8 +49,8 @@ def learning_curves(curves: CurveSet, labels: Mapping[CellKey, str], optimizers:
         .mark_line(clip=True, point={"size": 14, "filled": True} if few else False)
         .encode(
             x=alt.X("epoch:Q", title="epoch", axis=alt.Axis(tickMinStep=1, tickCount=5, format="d", grid=False)),
-            y=alt.Y("accuracy:Q", title="validation accuracy (%)", scale=alt.Scale(zero=False), axis=_FEW_TICKS),
-            color=_optimizer_colour(optimizers, "stroke"),
+            y=alt.Y("accuracy:Q", title="validation accuracy (%)", scale=alt.Scale(zero=False), axis=FEW_TICKS),
+            color=optimizer_colour(optimizers, "stroke"),
             detail="id:N",
             strokeWidth=thickness,
             opacity=visible,
@@ -59,16 +60,16 @@ def learning_curves(curves: CurveSet, labels: Mapping[CellKey, str], optimizers:
                 alt.Tooltip("line:N"),
                 alt.Tooltip("end:N", title="at the end (%)"),
             ],
-            **_dashes(optimizers),
+            **optimizer_dashes(optimizers),
         )
         .add_params(chosen)
     )
-    return _panels(panel, _in_use(labels, (line.key for line in curves.lines)))
+    return panels(panel, in_use(labels, (line.key for line in curves.lines)))
 
 
 def lr_response(response: ResponseSet, labels: Mapping[CellKey, str], optimizers: Sequence[str]) -> alt.FacetChart:
     """Score of the design trials against their learning rate, one panel for each backbone."""
-    places = _places(labels)
+    places = places_of(labels)
     values = [
         {
             "row": labels[point.key],
@@ -81,7 +82,7 @@ def lr_response(response: ResponseSet, labels: Mapping[CellKey, str], optimizers
         }
         for point in response.points
     ]
-    chosen = alt.selection_point(fields=["optimizer"], bind="legend", name="chosen")
+    chosen = chosen_optimizer()
     states = [wording.STATE_WORDS["COMPLETE"], wording.STATE_WORDS["DIVERGED"]]
     panel = (
         alt.Chart(alt.InlineData(values=values))
@@ -93,8 +94,8 @@ def lr_response(response: ResponseSet, labels: Mapping[CellKey, str], optimizers
                 scale=alt.Scale(type="log", nice=False, padding=6),
                 axis=alt.Axis(format="~g", tickCount=4, grid=False, labelFlush=True, labelOverlap="greedy"),
             ),
-            y=alt.Y("score:Q", title="score (%)", scale=alt.Scale(zero=False), axis=_FEW_TICKS),
-            color=_optimizer_colour(optimizers, "circle"),
+            y=alt.Y("score:Q", title="score (%)", scale=alt.Scale(zero=False), axis=FEW_TICKS),
+            color=optimizer_colour(optimizers, "circle"),
             shape=alt.Shape(
                 "state:N",
                 title=None,
@@ -113,7 +114,7 @@ def lr_response(response: ResponseSet, labels: Mapping[CellKey, str], optimizers
         )
         .add_params(chosen)
     )
-    return _panels(panel, _in_use(labels, (point.key for point in response.points)))
+    return panels(panel, in_use(labels, (point.key for point in response.points)))
 
 
 def state_counts(summary: SweepSummary) -> alt.FacetChart:
@@ -160,56 +161,6 @@ def state_counts(summary: SweepSummary) -> alt.FacetChart:
         )
     )
     rows = [row.label for row in summary.rows if any(cell.counts.ended for cell in row.cells)]
-    return _panels(
+    return panels(
         panel, rows, height=step * len(summary.optimizers), margin=text_width(list(summary.optimizers), 110)
     )
-
-
-_FEW_TICKS = alt.Axis(tickCount=4)
-
-
-def _places(labels: Mapping[CellKey, str]) -> dict[str, int]:
-    return {label: place for place, label in enumerate(dict.fromkeys(labels.values()))}
-
-
-def _in_use(labels: Mapping[CellKey, str], keys: Iterable[CellKey]) -> list[str]:
-    used = {labels[key] for key in keys}
-    return [label for label in dict.fromkeys(labels.values()) if label in used]
-
-
-def _panels(panel: alt.Chart, rows: list[str], *, height: int = 170, margin: int = 44) -> alt.FacetChart:
-    """Small multiples by backbone, as many in a line as the page is wide."""
-    columns = min(4, max(1, len(rows)))
-    width = clamp((PAGE_WIDTH - margin) / columns - 24, 150, 420)
-    # Ordered by a number: an order by name would put the names into expressions, where odd characters break.
-    in_order = alt.EncodingSortField(field="place", op="min")
-    return panel.properties(width=width, height=height).facet(
-        facet=alt.Facet("row:N", title=None, sort=in_order, header=alt.Header(labelLimit=width, labelAnchor="start")),
-        columns=columns,
-        spacing={"row": 18, "column": 24},
-    )
-
-
-def _optimizer_colour(optimizers: Sequence[str], symbol: Literal["stroke", "circle"]) -> alt.Color:
-    """Seven colours that stay apart for the colour-blind; more optimizers repeat them with another dash."""
-    colours = [OPTIMIZER_COLOURS[index % len(OPTIMIZER_COLOURS)] for index in range(len(optimizers))]
-    return alt.Color(
-        "optimizer:N",
-        title=None,
-        scale=alt.Scale(domain=list(optimizers), range=colours),
-        legend=alt.Legend(orient="top", columns=8, symbolType=symbol, symbolSize=110, symbolStrokeWidth=2.5),
-    )
-
-
-def _dashes(optimizers: Sequence[str]) -> dict[str, Any]:
-    if len(optimizers) <= len(OPTIMIZER_COLOURS):
-        return {}
-    dashes = [
-        OPTIMIZER_DASHES[(index // len(OPTIMIZER_COLOURS)) % len(OPTIMIZER_DASHES)]
-        for index in range(len(optimizers))
-    ]
-    return {
-        "strokeDash": alt.StrokeDash(
-            "optimizer:N", title=None, scale=alt.Scale(domain=list(optimizers), range=dashes)
-        )
-    }

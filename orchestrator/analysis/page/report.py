@@ -10,21 +10,30 @@ from html import escape
 from pathlib import Path
 from uuid import uuid4
 
-from orchestrator.analysis.answers.analysis import analyse
+from orchestrator.analysis.answers.analysis import Analysis, analyse
 from orchestrator.analysis.answers.curves import CurveSet, curve_set, response_set, trials_to_draw
 from orchestrator.analysis.answers.deviations import confounding
+from orchestrator.analysis.answers.layer_profiles import layer_profiles
 from orchestrator.analysis.answers.load import MAX_FAILURES, PageData
 from orchestrator.analysis.answers.summary import CellKey, SweepSummary, counted, summarise
+from orchestrator.analysis.answers.tuned_settings import default_settings
 from orchestrator.analysis.page import plots, tables, wording
+from orchestrator.analysis.page.budget import budget_section
+from orchestrator.analysis.page.divergence import divergence_section
 from orchestrator.analysis.page.document import page
 from orchestrator.analysis.page.facts import facts_of, warnings_of
 from orchestrator.analysis.page.findings import findings_section
+from orchestrator.analysis.page.good_rates import good_rates_section
+from orchestrator.analysis.page.layer_ridges import layer_section
 from orchestrator.analysis.page.matrix import matrix_section
 from orchestrator.analysis.page.methods import methods_section
 from orchestrator.analysis.page.rank_diagram import ranks_section
+from orchestrator.analysis.page.robustness_tables import robustness_section
 from orchestrator.analysis.page.section import Section, plot, section, spec
+from orchestrator.analysis.page.sensitivity_plane import plane_section
 from orchestrator.analysis.page.specialists import specialists_section
 from orchestrator.analysis.page.theme import OPTIMIZER_COLOURS, STATE_COLOURS
+from orchestrator.analysis.page.tuning import tuning_section
 from orchestrator.analysis.page.variance import variance_section
 from orchestrator.errors import UsageError
 
@@ -66,9 +75,17 @@ def render(page_data: PageData, *, written_at: datetime) -> str:
         matrix_section(summary, analysis),
         specialists_section(summary, analysis),
         variance_section(analysis),
+        *_tuning(page_data, analysis, summary, labels),
         ranks_section(analysis),
         _curves(page_data, summary, labels),
-        _responses(page_data, summary, labels),
+        divergence_section(analysis.failures, labels, summary.optimizers),
+        layer_section(
+            layer_profiles(page_data.trials, page_data.data.layers),
+            analysis.robustness.layers,
+            labels,
+            summary.optimizers,
+        ),
+        robustness_section(analysis.robustness, labels),
         _counts(summary),
         _failures(page_data, summary, labels),
         methods_section(page_data.data, analysis),
@@ -117,6 +134,24 @@ def _progress(summary: SweepSummary) -> str:
         f'<div class="bar" role="img" aria-label="Trials: {escape(words)}; {waiting:,} not ended">{spans}</div>'
         f'<ul class="key">{"".join(keys)}</ul>'
     )
+
+
+def _tuning(
+    page_data: PageData, analysis: Analysis, summary: SweepSummary, labels: Mapping[CellKey, str]
+) -> list[Section]:
+    """What the shared design says: nothing but a sentence while none of its trials has a score."""
+    optimizers = summary.optimizers
+    tuning = tuning_section(analysis.sensitivity, labels, optimizers)
+    if not tuning.charts:
+        return [tuning]
+    defaults = {name: lr for name, (lr, _) in default_settings(page_data.trials, optimizers).items() if lr > 0}
+    return [
+        tuning,
+        budget_section(analysis.coupling_by_budget),
+        plane_section(analysis.optimizers, optimizers),
+        _responses(page_data, summary, labels),
+        good_rates_section(analysis.sensitivity, labels, optimizers, defaults),
+    ]
 
 
 def _curves(page_data: PageData, summary: SweepSummary, labels: Mapping[CellKey, str]) -> Section:

@@ -43,6 +43,11 @@ def folded(summary: str, content: str) -> str:
     )
 
 
+def shown(summary: str, content: str) -> str:
+    """A table that stands open on the page, and scrolls where there is no room for it."""
+    return f'<div class="scroll" role="region" aria-label="{escape(summary)}" tabindex="0">{content}</div>'
+
+
 def curves_table(curves: CurveSet, labels: Mapping[CellKey, str]) -> str:
     """Where each learning curve starts, peaks and ends."""
     return table(

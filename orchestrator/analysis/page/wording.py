@@ -139,3 +139,11 @@ def duration(seconds: float) -> str:
     if minutes < 48 * 60:
         return f"{minutes / 60:.1f} h"
     return f"{minutes / 60 / 24:.1f} days"
+
+
+def number(value: float | None, digits: int = 2) -> str:
+    """A number that is already in the unit of its heading, with a real minus sign."""
+    if value is None:
+        return NOTHING
+    text = f"{abs(value):.{digits}f}"
+    return f"{MINUS}{text}" if value < 0 and float(text) else text
