@@ -244,7 +244,7 @@ def test_400_cells_stay_light(browser: webdriver.Chrome, tmp_path: Path) -> None
 
 
 def test_the_page_needs_no_network_and_one_library(small: sweep_rows.Rows) -> None:
-    html = render(load_page_data(sweep_rows.connect(small), "s"), written_at=WRITTEN)
+    html = render(load_page_data(sweep_rows.connect(small), "s"), written_at=WRITTEN).html
     assert "default-src 'none'" in html
     assert re.findall(r"<(?:script|link|img|iframe)[^>]*\b(?:src|href)=", html.split("<script>")[0]) == []
     assert html.count("<script>") == 2
@@ -257,7 +257,10 @@ def test_a_curve_that_is_not_a_number_is_a_gap(tmp_path: Path) -> None:
         sweep_rows.CurveRow(**{**sweep_rows.asdict(row), "val_top1": float("nan")}) if row.epoch == 3 else row
         for row in rows.curves
     ]
-    assert "NaN" not in render(load_page_data(sweep_rows.connect(rows), "s"), written_at=WRITTEN).split("<script>")[0]
+    assert (
+        "NaN"
+        not in render(load_page_data(sweep_rows.connect(rows), "s"), written_at=WRITTEN).html.split("<script>")[0]
+    )
 
 
 def test_json_in_a_page_cannot_end_its_element() -> None:

@@ -16,6 +16,9 @@ import vl_convert
 
 from orchestrator.analysis.page.theme import CONFIG
 
+VEGA_LITE = ".".join(alt.SCHEMA_VERSION.removeprefix("v").split(".")[:2])
+"""The version that Altair writes for: the page and the figures are drawn with it."""
+
 _STYLE = """
 :root { color-scheme: light dark; --ink: #1c2330; --soft: #5b6472; --paper: #ffffff; --panel: #f6f7f9;
   --rule: #dde1e7; --warn: #8a5a00; --warn-panel: #fff7e3; --warn-rule: #ecd9a4; }
@@ -183,9 +186,8 @@ def json_block(name: str, value: object) -> str:
 
 @cache
 def chart_library() -> str:
-    """Vega, Vega-Lite and Vega-Embed as one script, in the version that Altair writes for."""
-    version = ".".join(alt.SCHEMA_VERSION.removeprefix("v").split(".")[:2])
-    bundle = str(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;", vl_version=version))
+    """Vega, Vega-Lite and Vega-Embed as one script."""
+    bundle = str(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;", vl_version=VEGA_LITE))
     # A carriage return would change the hash: HTML parsers turn it into a line feed.
     assert "</script" not in bundle.lower() and "\r" not in bundle, "the library cannot stand in a page"  # noqa: S101, PT018
     return bundle
