@@ -35,10 +35,10 @@ def ready_folder(folder: Path) -> None:
     Raises:
         UsageError: It is a file, cannot be made, or takes no files.
     """
-    if folder.is_file():
-        raise UsageError(f"{folder} is a file; --figures needs a folder, which is made where it is missing")
     probe = folder / f".{uuid4().hex}.tmp"
     try:
+        if folder.exists() and not folder.is_dir():
+            raise UsageError(f"{folder} is a file; --figures needs a folder, which is made where it is missing")
         folder.mkdir(parents=True, exist_ok=True)
         probe.touch()
         probe.unlink()
