@@ -64,7 +64,7 @@ figure { margin: 16px 0 0; }
 .pair > div { min-width: 0; max-width: 100%; }
 .plot { overflow-x: auto; max-width: 100%; min-height: 20px; color: var(--ink); }
 .plot.vega-embed { display: block; }
-.plot.vega-embed summary { opacity: 0.25; }
+.plot.vega-embed summary { opacity: 0.6; }
 .plot.vega-embed .vega-actions a { color: #1c2330; }
 details.table { margin-top: 12px; font-size: 0.88rem; }
 details.table > summary { cursor: pointer; color: var(--soft); width: fit-content; }
@@ -100,7 +100,7 @@ footer { margin-top: 56px; padding-top: 12px; border-top: 1px solid var(--rule);
   .facts { border: 1px solid var(--rule); grid-template-columns: 1fr 1fr; }
   figure > .plot, .pair > div, .firsts li, .warnings { break-inside: avoid; }
   .plot { overflow: visible; }
-  .plot svg { max-width: 100%; height: auto; }
+  .plot svg { max-width: 100%; max-height: 235mm; height: auto; }
   .plot.vega-embed { padding-right: 0; }
   .plot.vega-embed details, #vg-tooltip-element { display: none; }
   details.table:not([open]) { display: none; }

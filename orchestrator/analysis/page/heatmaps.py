@@ -52,7 +52,7 @@ def accuracy_heatmap(summary: SweepSummary) -> alt.LayerChart | alt.FacetChart:
             cell,
             value=None if cell.headline is None else 100 * cell.headline.estimate.mean,
             label="" if cell.headline is None else wording.percent(cell.headline.estimate.mean, 1),
-            light=lambda value: (value - low) / (high - low) < 0.6,
+            light=lambda value: (value - low) / (high - low) < 0.44,
         )
         for row in summary.rows
         for cell in row.cells
@@ -71,7 +71,7 @@ def gap_heatmap(summary: SweepSummary) -> alt.LayerChart | alt.FacetChart:
             cell,
             value=None if cell.gap is None else 100 * cell.gap,
             label="best" if cell.gap == 0 else wording.points(cell.gap, 1),
-            light=lambda value: (value / low) ** 0.5 > 0.42,
+            light=lambda value: (value / low) ** 0.5 > 0.55,
         )
         for row in summary.rows
         for cell in row.cells

@@ -80,8 +80,10 @@ def render(page_data: PageData, *, written_at: datetime) -> Report:
         Section(html=_footer(page_data, written_at)),
     ]
     charts = {name: chart for section in sections for name, chart in section.charts.items()}
-    body = "\n".join(section.html for section in sections)
-    return Report(html=page(title=f"{page_data.sweep} - bocb report", body=body, charts=charts), charts=charts)
+    body = wording.visible("\n".join(section.html for section in sections))
+    return Report(
+        html=page(title=wording.visible(f"{page_data.sweep} - bocb report"), body=body, charts=charts), charts=charts
+    )
 
 
 def _head(page_data: PageData, summary: SweepSummary) -> Section:

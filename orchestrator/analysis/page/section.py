@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,6 +10,8 @@ from html import escape
 from typing import Any
 
 import altair as alt
+
+from orchestrator.analysis.page import wording
 
 _CHART_NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 Chart = alt.Chart | alt.LayerChart | alt.FacetChart
@@ -50,4 +53,5 @@ def plot(name: str) -> str:
 
 def spec(chart: Chart, description: str) -> dict[str, Any]:
     """A chart as a Vega-Lite specification, with what a screen reader says of it."""
-    return {**chart.to_dict(), "description": description, "config": {}}
+    values: dict[str, Any] = json.loads(wording.visible(json.dumps(chart.to_dict(), ensure_ascii=False)))
+    return {**values, "description": description, "config": {}}

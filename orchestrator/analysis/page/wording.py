@@ -17,7 +17,16 @@ SOURCE_LONG = {
     Source.SEARCH: "best design or tune trial, not confirmed",
     Source.DEFAULT: "mean of the default trials, nothing tuned here",
 }
+_OVERRIDES = dict.fromkeys([*range(0x202A, 0x202F), *range(0x2066, 0x206A)], "\N{REPLACEMENT CHARACTER}")
 STATE_WORDS = {"COMPLETE": "complete", "DIVERGED": "diverged", "PRUNED": "pruned", "FAIL": "failed"}
+
+
+def visible(text: str) -> str:
+    """The text with a visible sign for each character that would turn the direction of what follows it.
+
+    A name with one of them could make the numbers after it read backwards.
+    """
+    return text.translate(_OVERRIDES)
 
 
 def percent(fraction: float | None, digits: int = 2) -> str:
