@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,8 +17,6 @@ from orchestrator.errors import UsageError
 PNG_SCALE = 2
 """Pixels of a PNG for each of the page's."""
 
-_NO_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-"""Characters that no XML document may hold, and a name of a sweep can."""
 _SVG = "http://www.w3.org/2000/svg"
 
 
@@ -31,7 +28,7 @@ def draw(chart: Mapping[str, Any]) -> dict[str, bytes]:
     """
     config = {**CONFIG, "background": "white", "font": FIGURE_FONT}
     svg = vl_convert.vegalite_to_svg(dict(chart), vl_version=VEGA_LITE, config=config, allowed_base_urls=[])
-    svg = _for_print(_NO_XML.sub("\N{REPLACEMENT CHARACTER}", svg))
+    svg = _for_print(svg, title=str(chart["description"]))
     return {
         "svg": svg.encode(),
         "pdf": vl_convert.svg_to_pdf(svg),
@@ -63,16 +60,19 @@ def write_figures(charts: Mapping[str, Mapping[str, Any]], folder: Path) -> tupl
     return tuple(files)
 
 
-def _for_print(svg: str) -> str:
-    """Says in plain SVG what only browsers understand, or draw fast."""
+def _for_print(svg: str, title: str) -> str:
+    """Says in plain SVG what only browsers understand, or draw fast; and gives the picture its name."""
     ElementTree.register_namespace("", _SVG)
     root = ElementTree.fromstring(svg)  # noqa: S314 - drawn just now, not fetched
     for element in root.iter():
-        for name in ("fill", "stroke"):
+        for paint in ("fill", "stroke"):
             # Outside a page many programs do not know the page's colour.
-            if element.get(name) == "currentColor":
-                element.set(name, FIGURE_INK)
+            if element.get(paint) == "currentColor":
+                element.set(paint, FIGURE_INK)
         _give_opacity_to_paint(element)
+    name = ElementTree.Element(f"{{{_SVG}}}title")
+    name.text = title
+    root.insert(0, name)
     return ElementTree.tostring(root, encoding="unicode")
 
 
