@@ -97,7 +97,7 @@ def test_killed_and_continued_it_is_the_same_table(whole: SweepStore, tmp_path: 
     missing = {row.trial_id for row in layers(whole)} - {row.trial_id for row in layers(sweep)}
     assert missing
     early = [
-        replace(row, trial_id=min(missing), driver_epoch=2, attempt=1, l2_norm=-1.0)
+        replace(row, trial_id=min(missing), driver_epoch=2, attempt=9, l2_norm=-1.0)
         for row in read_rows(whole, LayerRow)[:2]
     ]
     put_part(sweep, early)

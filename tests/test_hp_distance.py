@@ -32,7 +32,9 @@ def highest_in_figure_5() -> dict[str, float]:
 
 
 @pytest.mark.parametrize(
-    ("ties", "more"), [(Ties.LOWEST, set()), (Ties.NEAREST, {"Adamax", "RAdam", "AdaBound"})], ids=str
+    ("ties", "more"),
+    [(Ties.LOWEST, set()), (Ties.NEAREST, {"Adamax", "RAdam", "AdaBound"})],
+    ids=["lowest", "nearest"],
 )
 def test_the_tuned_values_give_the_maxima_of_the_papers_figure_5(ties: Ties, more: set[str]) -> None:
     rows = paper_csv.read(paper_csv.SETTINGS)

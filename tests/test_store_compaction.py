@@ -109,7 +109,9 @@ def test_compacting_again_changes_nothing(sweep):
         before = names(sweep)
         again = compact(sweep, lease)
     assert names(sweep) == before
-    assert [(item.rows_before, item.rows_after) for item in again] == [(0, 0), (0, 0), (1, 1), (0, 0)]
+    rows = {item.table: (item.rows_before, item.rows_after) for item in again}
+    assert rows.pop("curves") == (1, 1)
+    assert set(rows.values()) == {(0, 0)}
 
 
 def test_large_tables_are_cut_into_files_of_bounded_length(sweep, monkeypatch):

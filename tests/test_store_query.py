@@ -236,7 +236,7 @@ REFUSED = {
     " ; -- nothing": "empty",
     "SELEC 1": 'not valid: syntax error at or near "SELEC"',
     "SELECT 'open": "not valid: unterminated",
-    "SELECT * FROM trails": "does not exist.*tables and views: sweeps, trials, curves, attempts, best",
+    "SELECT * FROM trails": "does not exist.*tables and views: sweeps, trials, curves, layers, corruptions, attempts",
     "SELECT colour FROM trials": "cannot be run: .*colour",
     "SELECT CAST('x' AS INT)": "cannot be run: Could not convert string",
     "SELECT * FROM read_text('/etc/passwd')": "cannot be run: Cannot access file",

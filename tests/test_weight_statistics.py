@@ -78,9 +78,10 @@ def test_alpha_is_left_out_where_there_are_few_eigenvalues() -> None:
     assert of_weight(drawn(200, 50)).alpha is not None
 
 
+@pytest.mark.parametrize("clipped", [False, True], ids=["", "with many of the largest value"])
 @pytest.mark.parametrize("shape", [(30, 20), (20, 30), (1000, 3)])
-def test_entropy_is_that_of_numpys_histogram(shape: tuple[int, int]) -> None:
-    matrix = drawn(*shape).double()
+def test_entropy_is_that_of_numpys_histogram(shape: tuple[int, int], clipped: bool) -> None:
+    matrix = drawn(*shape).double().clamp(max=1.0 if clipped else 100.0)
     low, high = np.quantile(matrix.numpy(), [0.001, 0.999])
     counts, _ = np.histogram(matrix.numpy(), bins=ENTROPY_BINS, range=(low, high))
     shares = counts[counts > 0] / counts.sum()
