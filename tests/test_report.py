@@ -245,32 +245,40 @@ def test_numbers_on_coloured_squares_can_be_read(page: webdriver.Chrome) -> None
         assert contrast(rgb(ink), rgb(paper)) >= 4.5, (ink, paper)
 
 
-@pytest.mark.browser
-def test_on_paper_no_plot_is_cut(page: webdriver.Chrome) -> None:
-    # A4 inside the margins of the style sheet, at 96 pixels an inch.
+def check_paper(browser: webdriver.Chrome) -> None:
+    """No plot is wider or taller than an A4 page inside the margins of the style sheet, at 96 pixels an inch."""
     width, height = ((side - 28) / 25.4 * 96 for side in (210, 297))
     size = {"width": round(width), "height": round(height), "deviceScaleFactor": 1, "mobile": False}
-    page.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
     try:
-        with media(page, "print"):
-            boxes = page.execute_script(
-                "return [...document.querySelectorAll('[data-chart]')].map(box => { const plot ="
-                " box.querySelector('svg'), {left, right, height} = plot.getBoundingClientRect();"
-                " return [left, right, height, getComputedStyle(box).breakInside]; })"
+        with media(browser, "print"):
+            boxes = browser.execute_script(
+                "return [...document.querySelectorAll('[data-chart] svg.marks')]"
+                ".map(plot => plot.getBoundingClientRect())"
             )
-            shown = page.execute_script(
-                "return [...document.querySelectorAll('details.table, .vega-embed details')]"
-                ".filter(folded => folded.getClientRects().length).length"
-            )
-            paper = page.execute_cdp_cmd("Page.printToPDF", {"printBackground": True, "preferCSSPageSize": True})
     finally:
-        page.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+        browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
     assert len(boxes) == len(PLOTS)
-    for left, right, tall, _ in boxes:
-        assert left >= -1
-        assert right <= width + 1
-        assert tall <= height
+    for box in boxes:
+        # A pixel for rounding.
+        assert box["left"] >= -1
+        assert box["right"] <= width + 1
+        assert box["height"] <= height
+
+
+@pytest.mark.browser
+def test_on_paper_no_plot_is_cut(page: webdriver.Chrome) -> None:
+    check_paper(page)
+    with media(page, "print"):
+        shown, breaks = page.execute_script(
+            "return [[...document.querySelectorAll('details.table, .vega-embed details')]"
+            ".filter(folded => folded.getClientRects().length).length,"
+            " [...document.querySelectorAll('figure > .plot, .pair > div')]"
+            ".map(box => getComputedStyle(box).breakInside)]"
+        )
     assert shown == 0
+    assert set(breaks) == {"avoid"}
+    paper = page.execute_cdp_cmd("Page.printToPDF", {"printBackground": True, "preferCSSPageSize": True})
     assert base64.b64decode(paper["data"]).startswith(b"%PDF")
 
 
@@ -373,6 +381,7 @@ def test_400_cells_stay_light(browser: webdriver.Chrome, tmp_path: Path) -> None
     # Within 2 s on a quiet laptop (1.8 s measured), with as much again for slower machines. It is the page's own
     # work on the processor's clock: what runs beside this test does not count.
     assert busy < 4
+    check_paper(browser)
     drawn = marks(browser)
     assert set(drawn) == PLOTS
     assert drawn["accuracy"] >= 400
