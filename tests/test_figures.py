@@ -90,6 +90,21 @@ def test_an_opacity_given_to_the_paint_is_the_same_picture(monkeypatch: pytest.M
     assert np.abs(fast.astype(int) - pixels(chart)).max() <= 2
 
 
+def test_clipping_the_lines_of_a_panel_together_is_the_same_picture(monkeypatch: pytest.MonkeyPatch) -> None:
+    values = [
+        {"x": x, "y": x * slope, "line": str(slope), "row": row} for x in (0, 9) for slope in (1, 3) for row in "ab"
+    ]
+    scale = alt.Scale(domain=[2, 12])
+    line = alt.Chart(alt.InlineData(values=values)).mark_line(clip=True, strokeWidth=9)
+    chart = spec(line.encode(x="x:Q", y=alt.Y("y:Q", scale=scale), color="line:N", facet="row:N"), "Steep lines")
+    assert draw(chart)["svg"].count(b"clip-path=") == 2, "one for each panel"
+    together = pixels(chart)
+    monkeypatch.setattr(figures, "_share_clips", lambda root: None)
+    assert draw(chart)["svg"].count(b"clip-path=") == 4
+    # The edge of a layer is rounded once.
+    assert np.abs(together.astype(int) - pixels(chart)).max() <= 2
+
+
 def test_existing_files_are_replaced_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "notes.txt").write_text("mine")
     (tmp_path / "one.svg").write_text("old")

@@ -193,6 +193,7 @@ def test_the_keyboard_alone_opens_and_scrolls_a_table(page: webdriver.Chrome) ->
     assert table.is_displayed()
     ActionChains(page).send_keys(Keys.TAB).perform()
     assert page.switch_to.active_element == table
+    assert table.get_attribute("tabindex") == "0"
     assert table.get_attribute("role") == "region"
     assert table.get_attribute("aria-label") == summary.text
     page.execute_script("arguments[0].parentElement.open = false", table)

@@ -17,6 +17,7 @@ from orchestrator.errors import UsageError
 PNG_SCALE = 2
 """Pixels of a PNG for each of the page's."""
 
+_STAYS = "translate(0,0)"
 _SVG = "http://www.w3.org/2000/svg"
 
 
@@ -70,6 +71,7 @@ def _for_print(svg: str, title: str) -> str:
             if element.get(paint) == "currentColor":
                 element.set(paint, FIGURE_INK)
         _give_opacity_to_paint(element)
+    _share_clips(root)
     name = ElementTree.Element(f"{{{_SVG}}}title")
     name.text = title
     root.insert(0, name)
@@ -87,3 +89,25 @@ def _give_opacity_to_paint(element: ElementTree.Element) -> None:
     (name,) = (f"{paint}-opacity" for paint in paints)
     whole = float(element.attrib.pop("opacity"))
     element.set(name, f"{whole * float(element.get(name, '1')):g}")
+
+
+def _share_clips(root: ElementTree.Element) -> None:
+    """Clips all lines of a panel together where each was clipped by itself, to the same rectangle: the same picture.
+
+    A clip too is drawn on a layer as large as the figure.
+    """
+    shapes = {f"url(#{clip.get('id')})": _shape(clip) for clip in root.iter(f"{{{_SVG}}}clipPath")}
+    for group in root.iter(f"{{{_SVG}}}g"):
+        if "role-scope" not in group.get("class", "").split():
+            continue
+        clipped = [element for element in group.iter() if "clip-path" in element.attrib]
+        moved = [element for element in group.iter(f"{{{_SVG}}}g") if element.get("transform", _STAYS) != _STAYS]
+        if moved or len({shapes[element.attrib["clip-path"]] for element in clipped}) != 1:
+            continue
+        group.set("clip-path", clipped[0].attrib["clip-path"])
+        for element in clipped:
+            del element.attrib["clip-path"]
+
+
+def _shape(clip: ElementTree.Element) -> str:
+    return " ".join(f"{child.tag}{sorted(child.attrib.items())}" for child in clip)

@@ -45,7 +45,7 @@ def learning_curves(curves: CurveSet, labels: Mapping[CellKey, str], optimizers:
     panel = (
         alt.Chart(alt.InlineData(values=lines))
         .transform_flatten(["epoch", "accuracy"])
-        .mark_line(point={"size": 14, "filled": True} if few else False)
+        .mark_line(clip=True, point={"size": 14, "filled": True} if few else False)
         .encode(
             x=alt.X("epoch:Q", title="epoch", axis=alt.Axis(tickMinStep=1, tickCount=5, format="d", grid=False)),
             y=alt.Y("accuracy:Q", title="validation accuracy (%)", scale=alt.Scale(zero=False), axis=_FEW_TICKS),
