@@ -1,4 +1,4 @@
-.PHONY: help quickstart test chaos bench grid check clean
+.PHONY: help quickstart test chaos bench grid calibrate check clean
 PYTHON ?= python3
 VENV := .venv
 BOCB := $(VENV)/bin/bocb
@@ -10,6 +10,7 @@ help:
 	@echo "make chaos       a sweep of 64 trials under 30 faults (some 10 minutes)"
 	@echo "make bench       the store at 4 million measurements, and beside Ray Tune's own files (some minutes)"
 	@echo "make grid        one training step of every pair of the paper (a quarter of an hour)"
+	@echo "make calibrate   how often intervals cover and tests reject, on planted sweeps (some 10 minutes)"
 	@echo "make check       format, lint and types"
 	@echo "make clean       remove the virtual environment and the caches"
 
@@ -36,6 +37,9 @@ bench: $(VENV)/.installed
 grid: $(VENV)/.installed
 	$(BOCB) doctor --grid --json > $(VENV)/grid.json
 	$(VENV)/bin/python -m tests.benchmarks.grid < $(VENV)/grid.json > tests/benchmarks/results/grid.md
+
+calibrate: $(VENV)/.installed
+	$(VENV)/bin/python -m tests.benchmarks.calibration --output tests/benchmarks/results/calibration.md
 
 check: $(VENV)/.installed
 	$(VENV)/bin/ruff format --check .

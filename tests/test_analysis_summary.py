@@ -6,10 +6,12 @@ import subprocess
 import sys
 from datetime import timedelta
 
+import numpy as np
 import pytest
 
 from orchestrator.analysis.answers.curves import Curve, curve_set, response_set, trials_to_draw
 from orchestrator.analysis.answers.load import load_page_data
+from orchestrator.analysis.answers.score_tables import score_tables
 from orchestrator.analysis.answers.summary import CellKey, Counts, Source, headline_of, summarise
 from orchestrator.analysis.page import wording
 from orchestrator.analysis.statistics.intervals import mean_interval
@@ -93,16 +95,13 @@ def test_gap_compares_one_kind_of_number() -> None:
     assert gaps["sgd"] == 0
     assert gaps["adam"] == pytest.approx(-0.04)
     assert gaps["lion"] is None
-    sentence = wording.first_place(row)
-    assert sentence.startswith(
-        "sgd with 71.00 % [58.29, 83.71] (n = 2) came first, 4.00 percentage points ahead of adam"
-    )
+    assert wording.leader(row) == "sgd"
 
 
 def test_a_tie_is_called_one() -> None:
     trials = [*confirmed(0.7, 0.7, optimizer="sgd"), *confirmed(0.7, 0.7, optimizer="adam")]
     (row,) = summarise(trials, None).rows
-    assert wording.first_place(row).endswith("share the first place.")
+    assert wording.leader(row) == "adam and sgd share the first place"
 
 
 def test_planned_cells_without_trials_are_listed_and_named_missing() -> None:
@@ -138,10 +137,22 @@ def test_an_empty_sweep_summarises() -> None:
     assert summary.missing == ("0 of 8 trials have ended; the numbers below will change.",)
 
 
-def test_curves_are_of_the_best_confirmed_setting() -> None:
-    good = confirmed(0.7, 0.8, repeats="x")
-    bad = [trial(trial_id="other", score=0.6, repeats="y")]
-    assert trials_to_draw([*bad, *good]) == {KEY: tuple(good)}
+def test_cells_and_curves_are_of_the_setting_that_the_search_ranked_first() -> None:
+    first = confirmed(0.7, 0.8, repeats="x")
+    lucky = [trial(trial_id="other", number=1, score=0.95, repeats="y")]
+    assert trials_to_draw([*lucky, *first]) == {KEY: tuple(first)}
+    headline = headline_of([*lucky, *first])
+    assert headline is not None
+    assert (headline.estimate.mean, headline.candidates) == (pytest.approx(0.75), 2)
+    # The table that every statistic is computed on has the same mean.
+    tables = score_tables([*lucky, *first], rng=np.random.default_rng(0)).tables
+    assert [float(table.means[0, 0]) for table in tables] == [pytest.approx(75.0)]
+    # Where nothing of the first setting gave a result, the second stands in, in all three places.
+    failed = [trial(trial_id="f", number=0, state="FAIL", score=None)]
+    assert trials_to_draw([*lucky, *failed]) == {KEY: tuple(lucky)}
+    headline = headline_of([*lucky, *failed])
+    assert headline is not None
+    assert headline.estimate.mean == 0.95
 
 
 def test_mean_curve_ends_with_the_shortest_repetition() -> None:

@@ -34,6 +34,18 @@ def test_variances_of_one_kind_are_pooled_and_others_keep_their_own() -> None:
     assert (found.degrees > 10).sum() > 390
 
 
+def test_a_cell_borrows_nothing_from_one_in_a_hundred_on() -> None:
+    scores = np.random.default_rng(8).normal(size=(20, 20, 3))
+    # Of two degrees of freedom, a variance of 4.6 times the common one has an upper tail of 1 %.
+    scores[3, 4], scores[5, 6] = 2.5 * np.array([-1, 0, 1]), 1.7 * np.array([-1, 0, 1])
+    found = moderated_variances(scores)
+    assert found is not None
+    assert (found.degrees[3, 4], found.mean_variances[3, 4]) == (2, pytest.approx(6.25 / 3))
+    assert found.degrees[5, 6] > 100
+    # In a hundred ordinary cells one is taken for unstable by chance: binomial(398, 0.01) is 4 with deviation 2.
+    assert (found.degrees == 2).sum() <= 12
+
+
 def test_the_prior_of_planted_variances_is_recovered() -> None:
     rng = np.random.default_rng(9)
     d0, scale = 4.0, 0.09

@@ -56,7 +56,7 @@ def coupling_section(tables: ScoreTables, *, seed: int) -> CouplingSection:
     """
     by_response = {table.response: coupling_of(table, seed=seed) for table in tables.tables}
     if tables.headline is None:
-        note = "no response to head the section has two backbones and two optimizers with results"
+        note = "neither confirmed nor imported nor default results cover two backbones and two optimizers"
         return CouplingSection(scale=POINTS, note=note, by_response=by_response)
     chosen = by_response[tables.headline.response]
     return CouplingSection(

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-import statistics
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from orchestrator.analysis.answers.summary import CellKey, results
+from orchestrator.analysis.answers.summary import CellKey, first_setting, results
 from orchestrator.store.schema import TrialRow
 
 CURVE_POINTS = 48_000
@@ -75,30 +74,22 @@ class ResponseSet:
 def trials_to_draw(trials: Sequence[TrialRow]) -> dict[CellKey, tuple[TrialRow, ...]]:
     """For each cell the trials of one setting, by seed.
 
-    The setting is the confirmed one with the best mean; without confirm trials the best design or tune trial; without
-    these the default setting.
+    The setting is that of the cell's headline (`headline_of`): the first confirmed one; without confirm trials the
+    best design or tune trial; without these the default setting.
     """
     by_cell: dict[CellKey, list[TrialRow]] = defaultdict(list)
     for trial in trials:
         by_cell[CellKey(backbone=trial.backbone, recipe=trial.recipe, optimizer=trial.optimizer)].append(trial)
-    chosen = {key: _best_setting(found) for key, found in by_cell.items()}
+    chosen = {key: _trials_of_headline(found) for key, found in by_cell.items()}
     return {key: drawn for key, drawn in chosen.items() if drawn}
 
 
-def _best_setting(trials: list[TrialRow]) -> tuple[TrialRow, ...]:
-    settings: dict[str, list[tuple[TrialRow, float]]] = defaultdict(list)
-    if confirmed := results(trials, "confirm"):
-        for trial, score in confirmed:
-            settings[trial.repeats or trial.hp].append((trial, score))
-    elif searched := results(trials, "design", "tune"):
-        best, score = max(searched, key=lambda pair: pair[1])
-        settings[best.trial_id].append((best, score))
-    elif defaults := results(trials, "default"):
-        settings["default"] = defaults
-    if not settings:
-        return ()
-    winner = max(settings.values(), key=lambda members: statistics.fmean(score for _, score in members))
-    return tuple(sorted((trial for trial, _ in winner), key=lambda trial: (trial.number, trial.trial_id)))
+def _trials_of_headline(trials: list[TrialRow]) -> tuple[TrialRow, ...]:
+    found = results(first_setting(trials, "confirm"), "confirm")
+    if not found and (searched := results(trials, "design", "tune")):
+        found = [max(searched, key=lambda pair: pair[1])]
+    found = found or results(first_setting(trials, "default"), "default")
+    return tuple(sorted((trial for trial, _ in found), key=lambda trial: trial.trial_id))
 
 
 def curve_set(

@@ -24,8 +24,8 @@ class GainAnswer:
     plug_in: float
     """Biased: too high, because each backbone's best is chosen for its luck too. Above 0 also without coupling."""
     cross_fitted: float | None
-    """Chosen on all replicates but one, valued on that one: about 0 without coupling. None with one replicate, and
-    then there is no unbiased value."""
+    """Chosen on all replicates but one, valued on that one: about 0 without coupling, or below it where optimizers
+    differ by little more than the noise. None with one replicate, and then there is no unbiased value."""
     ci: tuple[float, float] | None
     """95 % interval of `cross_fitted` over the rows."""
     best_of_k_bias: float | None

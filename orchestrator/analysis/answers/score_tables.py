@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from orchestrator.analysis.answers.summary import RESULTS, CellKey, cells_in_order
+from orchestrator.analysis.answers.summary import RESULTS, CellKey, cells_in_order, first_setting
 from orchestrator.store.schema import TrialRow
 
 DEFAULT, SHARED, CONFIRMED, IMPORTED = "default", "shared", "confirmed", "imported"
@@ -130,7 +130,7 @@ def score_tables(
     excluded = [*_never_used(trials)]
     tables = []
     for response, role in ((DEFAULT, "default"), (CONFIRMED, "confirm"), (IMPORTED, "imported")):
-        chosen, left_out = _first_setting([trial for trial in trials if trial.role == role], response)
+        chosen, left_out = _first_settings(trials, role, response)
         excluded += left_out
         if chosen:
             tables.append(layout.table(response, chosen))
@@ -220,20 +220,18 @@ def key_of(trial: TrialRow) -> CellKey:
     return CellKey(backbone=trial.backbone, recipe=trial.recipe, optimizer=trial.optimizer)
 
 
-def _first_setting(
-    trials: Sequence[TrialRow], response: str
+def _first_settings(
+    trials: Sequence[TrialRow], role: str, response: str
 ) -> tuple[dict[CellKey, list[TrialRow]], list[Exclusion]]:
-    """For each cell the trials of its first setting that has a result (else of its first), and what that leaves."""
+    """For each cell its `first_setting`, and what that leaves."""
     by_cell: dict[CellKey, list[TrialRow]] = defaultdict(list)
     for trial in trials:
-        by_cell[key_of(trial)].append(trial)
-    chosen = {}
-    for key, found in by_cell.items():
-        number = min({trial.number for trial in found if has_score(trial)} or {trial.number for trial in found})
-        chosen[key] = [trial for trial in found if trial.number == number]
-    others = len(trials) - sum(len(kept) for kept in chosen.values())
+        if trial.role == role:
+            by_cell[key_of(trial)].append(trial)
+    chosen = {key: first_setting(found, role) for key, found in by_cell.items()}
+    others = sum(len(found) - len(chosen[key]) for key, found in by_cell.items())
     why = "they repeat settings that the search ranked second or lower"
-    left = [Exclusion(response=response, what=f"{trials[0].role} trials", count=others, why=why)] if others else []
+    left = [Exclusion(response=response, what=f"{role} trials", count=others, why=why)] if others else []
     return chosen, left
 
 

@@ -81,8 +81,6 @@ class Headline:
     """Of the n trials behind the estimate, how many diverged and count at chance."""
     candidates: int
     """Trials with a score that it was made or picked from."""
-    settings: int
-    """Different hyper-parameter settings behind the estimate."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -199,15 +197,26 @@ def results(trials: Iterable[TrialRow], *roles: str) -> list[tuple[TrialRow, flo
     ]
 
 
+def first_setting(trials: Sequence[TrialRow], role: str) -> list[TrialRow]:
+    """Of one cell the trials of one role that repeat its first setting: what every mean of a cell is made of.
+
+    The search ranked it first, before any of them ran: to choose among confirmed settings by their confirmed scores
+    would be optimistic. Where the first gave no result at all, the next one that did stands in.
+    """
+    found = [trial for trial in trials if trial.role == role]
+    numbers = {trial.number for trial, _ in results(found, role)} or {trial.number for trial in found}
+    return [trial for trial in found if trial.number == min(numbers)]
+
+
 def headline_of(trials: Sequence[TrialRow]) -> Headline | None:
     """One cell's headline from its trials; None while none has a score."""
-    if confirmed := results(trials, "confirm"):
+    if confirmed := results(first_setting(trials, "confirm"), "confirm"):
         return _mean_of(confirmed, Source.CONFIRM)
-    if imported := results(trials, "imported"):
+    if imported := results(first_setting(trials, "imported"), "imported"):
         return _mean_of(imported, Source.IMPORTED)
     if searched := results(trials, "design", "tune"):
         return _best_of(searched)
-    if defaults := results(trials, "default"):
+    if defaults := results(first_setting(trials, "default"), "default"):
         return _mean_of(defaults, Source.DEFAULT)
     return None
 
@@ -218,7 +227,6 @@ def _mean_of(found: list[tuple[TrialRow, float]], source: Source) -> Headline:
         estimate=mean_interval([score for _, score in found]),
         diverged=sum(trial.state == "DIVERGED" for trial, _ in found),
         candidates=len(found),
-        settings=len({trial.repeats or trial.hp for trial, _ in found}),
     )
 
 
@@ -229,7 +237,6 @@ def _best_of(searched: list[tuple[TrialRow, float]]) -> Headline:
         estimate=Estimate(mean=score, n=1),
         diverged=int(best.state == "DIVERGED"),
         candidates=len(searched),
-        settings=1,
     )
 
 

@@ -7,12 +7,15 @@ from dataclasses import dataclass
 
 from orchestrator.analysis.answers.analysis import Analysis
 from orchestrator.analysis.answers.budget import CouplingPoint
+from orchestrator.analysis.answers.coupling_records import Coupling
 from orchestrator.analysis.answers.optimizers import OptimizerSensitivity
 from orchestrator.analysis.answers.regret import RegretAnswer
 from orchestrator.analysis.answers.summary import counted
 
 LEVEL = 0.05
 """Of the one primary test."""
+ALL = 0.995
+"""Coupling index from which it is 100 % in round numbers."""
 CARRIES_MUCH = 0.5
 """Share of the interaction from which carriers are named."""
 
@@ -54,23 +57,41 @@ def _coupling(analysis: Analysis) -> Iterator[str]:
     kept = f"(wild bootstrap p = {_p(coupling.p_wild)})"
     if coupling.p_wild >= LEVEL:
         yield (
-            f"The {analysis.response} results do not show that the best optimizer depends on the backbone {kept}: "
-            f"what is seen is no more than seeds may do{_theta(coupling.theta_ci)}."
+            f"The {analysis.response} results do not show that the effect of the optimizer depends on the backbone "
+            f"{kept}{_other_test(coupling)}."
         )
         return
     yield (f"The effect of the optimizer depends on the backbone {kept}{_theta(coupling.theta_ci)}.")
-    if coupling.index is not None:
+    if coupling.index is not None and coupling.index >= ALL:
+        yield (
+            "All of the variance that optimizers cause depends on the backbone; "
+            "no optimizer is seen to be better or worse everywhere."
+        )
+    elif coupling.index is not None:
         yield (
             f"Of the variance that optimizers cause, {_percent(coupling.index)} depends on the backbone (coupling "
             "index); the rest is optimizers that are better or worse everywhere."
         )
 
 
+def _other_test(coupling: Coupling) -> str:
+    """What the F test says where it says otherwise; else how large a coupling the results still allow."""
+    if coupling.p_f is not None and coupling.p_f < LEVEL:
+        return (
+            f"; the F test has p = {_p(coupling.p_f)}, but takes the noise to be equal in all cells, and results are "
+            "too few or too unlike to rely on that"
+        )
+    allowed = coupling.theta_ci
+    if allowed is None:
+        return ""
+    return f": its spread is at most {_times(max(0.0, allowed[1]) ** 0.5)} times that of seeds (95 %)"
+
+
 def _theta(interval: tuple[float, float] | None) -> str:
     if interval is None:
         return ""
-    low, high = (max(0.0, end) ** 0.5 for end in interval)
-    return f"; the spread of the coupling is {low:.2g} to {high:.2g} times that of seeds (95 %)"
+    low, high = (_times(max(0.0, end) ** 0.5) for end in interval)
+    return f"; the spread of the coupling is {low} to {high} times that of seeds (95 %)"
 
 
 def _kind(analysis: Analysis) -> Iterator[str]:
@@ -165,6 +186,10 @@ def _percent(share: float) -> str:
 
 def _p(value: float) -> str:
     return f"{value:.2g}" if value < 0.1 else f"{value:.2f}"
+
+
+def _times(ratio: float) -> str:
+    return f"{ratio:.2g}" if ratio < 99.5 else f"{ratio:,.0f}"
 
 
 def _root(variance: float) -> str:

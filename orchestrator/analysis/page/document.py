@@ -54,14 +54,24 @@ p { margin: 0 0 12px; max-width: 76ch; }
 .key { display: flex; flex-wrap: wrap; gap: 4px 18px; padding: 0; margin: 0; list-style: none; font-size: 0.85rem;
   color: var(--soft); }
 .key i { display: inline-block; width: 10px; height: 10px; border-radius: 2px; margin-right: 6px; }
-.firsts { list-style: none; margin: 12px 0; padding: 0; border-top: 1px solid var(--rule); }
-.firsts li { display: grid; grid-template-columns: minmax(120px, 230px) 1fr; gap: 4px 24px; padding: 8px 0;
-  border-bottom: 1px solid var(--rule); font-size: 0.95rem; }
-.firsts b { font-weight: 620; overflow-wrap: anywhere; }
-.firsts span { overflow-wrap: anywhere; min-width: 0; }
+.findings { margin-top: 40px; }
+.findings h2 { margin-top: 0; }
+.answer { font-size: 1.2rem; line-height: 1.45; margin: 8px 0 20px; max-width: 68ch; overflow-wrap: anywhere; }
+.figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(136px, 1fr)); margin: 0 0 20px;
+  border-top: 1px solid var(--rule); border-bottom: 1px solid var(--rule); }
+.figures div { padding: 14px 20px 14px 0; min-width: 0; }
+.figures dt { color: var(--soft); font-size: 0.8rem; }
+.figures dd { margin: 0; }
+.figures b { display: block; font-size: 1.5rem; font-weight: 620; line-height: 1.25; letter-spacing: -0.01em;
+  overflow-wrap: anywhere; }
+.figures span { display: block; color: var(--soft); font-size: 0.8rem; line-height: 1.4; }
+.verdict { margin: 0; padding-left: 20px; max-width: 80ch; }
+.verdict li { margin-bottom: 6px; overflow-wrap: anywhere; }
+section > h3, figure > h3 { margin-top: 28px; }
 figure { margin: 16px 0 0; }
 .pair { display: flex; flex-wrap: wrap; gap: 24px 32px; }
-.pair > div { min-width: 0; max-width: 100%; }
+.pair > div, .stack > div { min-width: 0; max-width: 100%; }
+.stack > div + div { margin-top: 24px; }
 .plot { overflow-x: auto; max-width: 100%; min-height: 20px; color: var(--ink); }
 .plot.vega-embed { display: block; }
 .plot.vega-embed summary { opacity: 0.6; }
@@ -69,6 +79,9 @@ figure { margin: 16px 0 0; }
 details.table { margin-top: 12px; font-size: 0.88rem; }
 details.table > summary { cursor: pointer; color: var(--soft); width: fit-content; }
 .scroll { overflow: auto; max-height: 560px; margin-top: 8px; border: 1px solid var(--rule); border-radius: 6px; }
+.scroll.open { max-height: none; font-size: 0.88rem; }
+.scroll.open thead th { white-space: normal; vertical-align: bottom; }
+.scroll.open th, .scroll.open td { padding: 4px 9px; }
 table { border-collapse: collapse; width: 100%; font-size: 0.85rem; }
 caption { text-align: left; color: var(--soft); padding: 8px 12px; }
 th, td { padding: 4px 12px; text-align: left; border-top: 1px solid var(--rule); vertical-align: top; }
@@ -85,20 +98,25 @@ footer { margin-top: 56px; padding-top: 12px; border-top: 1px solid var(--rule);
 #vg-tooltip-element.vg-tooltip td.value { max-width: 300px; }
 #vg-tooltip-element.vg-tooltip td { border: 0; padding: 1px 4px; }
 #vg-tooltip-element.vg-tooltip table { width: auto; font-size: inherit; }
-@media (max-width: 640px) { main { padding: 24px 16px; } .firsts li { grid-template-columns: 1fr; } }
+@media (max-width: 640px) { main { padding: 24px 16px; } }
 @media print {
   :root { --ink: #000; --soft: #444; --paper: #fff; --panel: #fff; --rule: #bbb; --warn: #000; --warn-panel: #fff;
     --warn-rule: #888; color-scheme: light; }
   @page { margin: 14mm; }
   body { font-size: 10pt; }
   main { max-width: none; padding: 0; }
+  table, .caption, .note, .key { font-size: 8.5pt; }
+  .answer { font-size: 12pt; }
+  .figures dt, .figures span, .facts dt { font-size: 8pt; }
+  .facts dd { font-size: 9pt; }
   * { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
   h2, h3, .caption { break-after: avoid; }
   .caption { break-inside: avoid; }
   h2 { margin-top: 24px; }
-  .firsts li { padding: 4px 0; font-size: 9pt; grid-template-columns: 150px 1fr; }
+  .figures { grid-template-columns: repeat(5, 1fr); }
+  .figures b { font-size: 1.2rem; }
   .facts { border: 1px solid var(--rule); grid-template-columns: 1fr 1fr; }
-  figure > .plot, .pair > div, .firsts li, .warnings { break-inside: avoid; }
+  figure > .plot, .pair > div, .stack > div, .figures, .verdict li, tr, .warnings { break-inside: avoid; }
   .plot { overflow: visible; }
   .plot svg { max-width: 100%; max-height: 235mm; height: auto; }
   .plot.vega-embed { padding-right: 0; }

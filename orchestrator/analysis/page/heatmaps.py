@@ -1,21 +1,21 @@
-"""The matrix of cells as two heatmaps: how good, and how far behind the best optimizer of the same backbone."""
+"""The matrix of cells as two heatmaps: how good each cell is, and what it has beyond its row and column."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import altair as alt
 
-from orchestrator.analysis.answers.summary import CellSummary, Source, SweepSummary
+from orchestrator.analysis.answers.matrix import Matrix, MatrixCell
+from orchestrator.analysis.answers.summary import Source
 from orchestrator.analysis.page import wording
 from orchestrator.analysis.page.theme import (
     DARK_INK,
-    GAP_COLOURS,
     LIGHT_INK,
     PAGE_WIDTH,
-    STATE_COLOURS,
+    RESIDUAL_COLOURS,
     clamp,
     text_width,
 )
@@ -25,11 +25,17 @@ COLUMN_NAME = 120
 """Pixels of an optimizer's name, where it stands slanted."""
 READABLE_SQUARE = 46
 """Width from which a square of the matrix holds its number comfortably."""
+LEVEL = 0.05
+"""Adjusted p below which a residual is outlined."""
+PALE = "#b8bec8"
+"""Hatch on dark squares, and on holes, where it must show on white and on black."""
+HATCH_SPACING = 7
+"""Pixels between the lines of a hatch."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Matrix:
-    """The layout that both heatmaps share."""
+class _Layout:
+    """What both heatmaps share."""
 
     rows: list[str]
     columns: list[str]
@@ -41,56 +47,59 @@ class _Matrix:
         return clamp(self.square / 4.2, 7, 12)
 
 
-def accuracy_heatmap(summary: SweepSummary) -> alt.LayerChart | alt.FacetChart:
+def accuracy_heatmap(matrix: Matrix) -> alt.LayerChart:
     """Headline accuracy of every cell."""
-    matrix = _matrix_of(summary)
-    means = [100 * cell.headline.estimate.mean for cell in summary.cells if cell.headline]
+    means = [100 * cell.cell.headline.estimate.mean for cell in matrix.cells if cell.cell.headline]
     low, high = _domain(min(means, default=0.0), max(means, default=100.0))
     cells = [
-        _cell_values(
-            row.label,
+        _values(
             cell,
-            value=None if cell.headline is None else 100 * cell.headline.estimate.mean,
-            label="" if cell.headline is None else wording.percent(cell.headline.estimate.mean, 1),
+            value=None if (headline := cell.cell.headline) is None else 100 * headline.estimate.mean,
+            label="" if headline is None else wording.percent(headline.estimate.mean, 1) + _star(cell),
             light=lambda value: (value - low) / (high - low) < 0.44,
         )
-        for row in summary.rows
-        for cell in row.cells
+        for cell in matrix.cells
     ]
     scale = alt.Scale(scheme="viridis", domain=[low, high])
-    return _heatmap(matrix, cells, scale, "accuracy (%)")
+    return _heatmap(_layout(matrix), cells, scale, "accuracy (%)")
 
 
-def gap_heatmap(summary: SweepSummary) -> alt.LayerChart | alt.FacetChart:
-    """Accuracy of every cell minus that of its backbone's best optimizer."""
-    matrix = _matrix_of(summary)
-    low = min([-1.0, *(100 * cell.gap for cell in summary.cells if cell.gap is not None)])
+def residual_heatmap(matrix: Matrix) -> alt.LayerChart:
+    """Residual of every cell from the additive model: what its row and column do not explain."""
+    end = matrix.clip or 1.0
     cells = [
-        _cell_values(
-            row.label,
+        _values(
             cell,
-            value=None if cell.gap is None else 100 * cell.gap,
-            label="best" if cell.gap == 0 else wording.points(cell.gap, 1),
-            light=lambda value: (value / low) ** 0.5 > 0.55,
+            value=cell.residual,
+            label="" if cell.residual is None else wording.signed(cell.residual, 1),
+            light=lambda value: not -0.815 * end < value < 0.645 * end,
         )
-        for row in summary.rows
-        for cell in row.cells
+        for cell in matrix.cells
     ]
-    scale = alt.Scale(type="sqrt", range=GAP_COLOURS, domain=[low, 0], interpolate="lab")
-    return _heatmap(matrix, cells, scale, "percentage points below the best")
+    scale = alt.Scale(range=RESIDUAL_COLOURS, domain=[-end, end], clamp=True, interpolate="lab")
+    return _heatmap(_layout(matrix), cells, scale, "percentage points beyond row and column")
 
 
-def _matrix_of(summary: SweepSummary) -> _Matrix:
-    rows, columns = [row.label for row in summary.rows], list(summary.optimizers)
-    labels, count = text_width(rows) + 12, max(1, len(columns))
-    # Beside each other they must leave room for the menu (38 pixels each) and for the last slanted name.
+def squares_fit_beside(matrix: Matrix) -> bool:
+    """Whether both heatmaps stand beside each other on a laptop."""
+    return _beside(list(matrix.rows), list(matrix.columns)) >= READABLE_SQUARE
+
+
+def _beside(rows: list[str], columns: list[str]) -> float:
+    """Width of a square where two heatmaps share a line."""
+    # They must leave room for the menu (38 pixels each) and for the last slanted name.
     slanted = max(0, round(0.77 * text_width(columns, COLUMN_NAME)) - 36)
-    beside = (PAGE_WIDTH / 2 - 56 - labels - slanted) / count
-    square = beside if beside >= READABLE_SQUARE else (PAGE_WIDTH - labels) / count
-    return _Matrix(
+    return (PAGE_WIDTH / 2 - 56 - text_width(rows) - 12 - slanted) / max(1, len(columns))
+
+
+def _layout(matrix: Matrix) -> _Layout:
+    rows, columns = list(matrix.rows), list(matrix.columns)
+    beside = _beside(rows, columns)
+    alone = (PAGE_WIDTH - text_width(rows) - 12) / max(1, len(columns))
+    return _Layout(
         rows=rows,
         columns=columns,
-        square=clamp(square, SMALL_SQUARE, LARGE_SQUARE),
+        square=clamp(beside if beside >= READABLE_SQUARE else alone, SMALL_SQUARE, LARGE_SQUARE),
         height=clamp(480 / max(1, len(rows)), 26, 48),
     )
 
@@ -99,38 +108,78 @@ def _domain(low: float, high: float) -> tuple[float, float]:
     return (low, high) if high - low > 0.1 else (max(0.0, low - 1), low + 1)
 
 
-def _cell_values(
-    row: str, cell: CellSummary, *, value: float | None, label: str, light: Callable[[float], bool]
-) -> dict[str, Any]:
+def _star(cell: MatrixCell) -> str:
+    headline = cell.cell.headline
+    return "" if headline is None or headline.source in (Source.CONFIRM, Source.IMPORTED) else "*"
+
+
+def _values(cell: MatrixCell, *, value: float | None, label: str, light: Callable[[float], bool]) -> dict[str, Any]:
     """One square; `light` says whether its ink is light at a value."""
-    headline = cell.headline
-    confirmed = headline is not None and headline.source in (Source.CONFIRM, Source.IMPORTED)
+    headline = cell.cell.headline
     return {
-        "row": row,
-        "optimizer": cell.key.optimizer,
+        "row": cell.row,
+        "optimizer": cell.cell.key.optimizer,
         "value": value,
-        "label": "" if value is None else label if confirmed else f"{label}*",
+        "label": label,
         "light": value is not None and light(value),
-        "failed": cell.counts.failed,
-        "diverged": headline.diverged if headline else 0,
+        "sure": cell.p_adjusted is not None and cell.p_adjusted < LEVEL,
+        "failed": cell.failed,
+        "diverged": cell.diverged,
         "accuracy": wording.accuracy(headline.estimate) if headline else "no score yet",
-        "behind": wording.points(cell.gap) if cell.gap is not None else "not comparable",
+        "residual": wording.residual(cell.residual, cell.p_adjusted),
+        "of": wording.NOTHING if cell.response_mean is None else f"{cell.response_mean:.2f} %",
+        "behind": wording.points(cell.cell.gap) if cell.cell.gap is not None else "not comparable",
         "from": f"{wording.SOURCE_LONG[headline.source]} ({wording.evidence(headline)})"
         if headline
         else wording.NOTHING,
-        "trials": wording.counts_in_words(cell.counts),
+        "trials": wording.counts_in_words(cell.cell.counts),
     }
 
 
-def _heatmap(
-    matrix: _Matrix, cells: list[dict[str, Any]], scale: alt.Scale, title: str
-) -> alt.LayerChart | alt.FacetChart:
-    crowded = text_width(matrix.columns) > matrix.square
-    base = alt.Chart(alt.InlineData(values=cells)).encode(
+def _heatmap(layout: _Layout, cells: list[dict[str, Any]], scale: alt.Scale, title: str) -> alt.LayerChart:
+    base = _base(layout, cells)
+    legend = alt.Legend(title=title, orient="bottom", titleLimit=300, gradientLength=220, gradientThickness=10)
+    squares = (
+        base.transform_filter("isValid(datum.value)")
+        .mark_rect(cornerRadius=3)
+        .encode(color=alt.Color("value:Q", scale=scale, legend=legend))
+    )
+    holes = base.transform_filter("!isValid(datum.value)").mark_rect(
+        cornerRadius=3, fill="currentColor", fillOpacity=0.04, stroke="currentColor", strokeOpacity=0.45,
+        strokeDash=[3, 3],
+    )  # fmt: skip
+    ink = alt.condition("datum.light", alt.value(LIGHT_INK), alt.value(DARK_INK))
+    hatches = [
+        base.transform_filter(f"datum.{what} > 0")
+        .mark_point(
+            shape=_hatch(layout.square, layout.height, rising=what == "diverged"), size=4, filled=False,
+            strokeWidth=1.1, opacity=1, strokeOpacity=0.42,
+        )
+        .encode(stroke=alt.condition("datum.light || !isValid(datum.value)", alt.value(PALE), alt.value(DARK_INK)))
+        for what in ("diverged", "failed")
+        if any(cell[what] for cell in cells)
+    ]  # fmt: skip
+    digits = base.mark_text(fontSize=layout.digits_size).encode(text="label:N", color=ink)
+    layers: list[alt.Chart] = [squares, holes, *hatches, digits]
+    if "beyond" in title and any(cell["sure"] for cell in cells):
+        layers.append(
+            base.transform_filter("datum.sure").mark_rect(
+                cornerRadius=3, filled=False, stroke="currentColor", strokeWidth=1.8
+            )
+        )
+    drawn: alt.LayerChart = alt.LayerChart(layer=layers).properties(
+        width=layout.square * len(layout.columns), height=layout.height * len(layout.rows)
+    )
+    return drawn
+
+
+def _base(layout: _Layout, cells: list[dict[str, Any]]) -> alt.Chart:
+    crowded = text_width(layout.columns) > layout.square
+    return alt.Chart(alt.InlineData(values=cells)).encode(
         x=alt.X(
             "optimizer:N",
             title=None,
-            scale=alt.Scale(domain=matrix.columns, paddingInner=0.05, paddingOuter=0.02),
+            scale=alt.Scale(domain=layout.columns, paddingInner=0.05, paddingOuter=0.02),
             axis=alt.Axis(
                 orient="top",
                 labelAngle=-40 if crowded else 0,
@@ -143,50 +192,33 @@ def _heatmap(
         y=alt.Y(
             "row:N",
             title=None,
-            scale=alt.Scale(domain=matrix.rows, paddingInner=0.05, paddingOuter=0.02),
+            scale=alt.Scale(domain=layout.rows, paddingInner=0.05, paddingOuter=0.02),
             axis=alt.Axis(ticks=False, domain=False, labelPadding=8),
         ),
         tooltip=[
             alt.Tooltip("row:N", title="backbone"),
             alt.Tooltip("optimizer:N"),
             alt.Tooltip("accuracy:N", title="accuracy, 95 % interval"),
-            alt.Tooltip("behind:N", title="points below the best"),
             alt.Tooltip("from:N"),
+            alt.Tooltip("residual:N", title="beyond row and column"),
+            alt.Tooltip("of:N", title="of a mean of"),
+            alt.Tooltip("behind:N", title="points below the best"),
+            alt.Tooltip("diverged:N", title="diverged, of these"),
+            alt.Tooltip("failed:N", title="failed, of all roles"),
             alt.Tooltip("trials:N", title="trials of all roles"),
         ],
     )
-    legend = alt.Legend(title=title, orient="bottom", titleLimit=300, gradientLength=220, gradientThickness=10)
-    squares = (
-        base.transform_filter("isValid(datum.value)")
-        .mark_rect(cornerRadius=3)
-        .encode(color=alt.Color("value:Q", scale=scale, legend=legend))
-    )
-    holes = base.transform_filter("!isValid(datum.value)").mark_rect(
-        cornerRadius=3, fill="currentColor", fillOpacity=0.04, stroke="currentColor", strokeOpacity=0.45,
-        strokeDash=[3, 3],
-    )  # fmt: skip
-    digits = base.mark_text(fontSize=matrix.digits_size).encode(
-        text="label:N", color=alt.condition("datum.light", alt.value(LIGHT_INK), alt.value(DARK_INK))
-    )
-    failed = _corner(base.transform_filter("datum.failed > 0"), matrix, "FAIL", shape="triangle-up", side=1)
-    diverged = _corner(base.transform_filter("datum.diverged > 0"), matrix, "DIVERGED", shape="diamond", side=-1)
-    return alt.layer(squares, holes, digits, failed, diverged).properties(
-        width=matrix.square * len(matrix.columns), height=matrix.height * len(matrix.rows)
-    )
 
 
-def _corner(chart: alt.Chart, matrix: _Matrix, state: str, *, shape: str, side: int) -> alt.Chart:
-    """A small mark in the upper right (side 1) or upper left (side -1) corner of squares."""
-    inset = 8 if matrix.square > 60 else 6
-    marked: alt.Chart = chart.mark_point(
-        shape=shape,
-        filled=True,
-        size=60 if matrix.square > 60 else 34,
-        opacity=1,
-        fill=STATE_COLOURS[state],
-        stroke=LIGHT_INK,
-        strokeWidth=1,
-        xOffset=side * (matrix.square / 2 - inset),
-        yOffset=-matrix.height / 2 + inset,
-    )
-    return marked
+def _hatch(width: int, height: int, *, rising: bool) -> str:
+    """Slanted lines that fill a square, as the path of a symbol whose size of 4 makes a unit one pixel."""
+    half_width, half_height = width / 2 - 2.5, height / 2 - 2.5
+    reach, sign = half_width + half_height, -1 if rising else 1
+    lines: Sequence[float] = [start * HATCH_SPACING for start in range(-int(reach // HATCH_SPACING), 99)]
+    parts = []
+    for offset in lines:
+        left, right = max(-half_width, offset - half_height), min(half_width, offset + half_height)
+        if offset > reach or left >= right:
+            continue
+        parts.append(f"M{left:.1f},{sign * (left - offset):.1f}L{right:.1f},{sign * (right - offset):.1f}")
+    return "".join(parts)

@@ -10,17 +10,23 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from orchestrator.analysis.answers.analysis import Analysis, analyse
+from orchestrator.analysis.answers.analysis import analyse
 from orchestrator.analysis.answers.curves import CurveSet, curve_set, response_set, trials_to_draw
+from orchestrator.analysis.answers.deviations import confounding
 from orchestrator.analysis.answers.load import MAX_FAILURES, PageData
-from orchestrator.analysis.answers.summary import CellKey, Source, SweepSummary, counted, summarise
-from orchestrator.analysis.answers.verdict import verdict
-from orchestrator.analysis.page import heatmaps, plots, tables, wording
+from orchestrator.analysis.answers.summary import CellKey, SweepSummary, counted, summarise
+from orchestrator.analysis.page import plots, tables, wording
 from orchestrator.analysis.page.document import page
 from orchestrator.analysis.page.facts import facts_of, warnings_of
 from orchestrator.analysis.page.figures import write_figures
+from orchestrator.analysis.page.findings import findings_section
+from orchestrator.analysis.page.matrix import matrix_section
+from orchestrator.analysis.page.methods import methods_section
+from orchestrator.analysis.page.rank_diagram import ranks_section
 from orchestrator.analysis.page.section import Section, plot, section, spec
+from orchestrator.analysis.page.specialists import specialists_section
 from orchestrator.analysis.page.theme import OPTIMIZER_COLOURS, STATE_COLOURS
+from orchestrator.analysis.page.variance import variance_section
 from orchestrator.analysis.page.whole_files import ready_folder, write_whole
 from orchestrator.errors import UsageError
 
@@ -70,13 +76,16 @@ def render(page_data: PageData, *, written_at: datetime) -> Report:
     labels = {cell.key: row.label for row in summary.rows for cell in row.cells}
     sections = [
         _head(page_data, summary),
-        _verdict(analysis),
-        _first_places(summary),
-        _matrix(summary),
+        findings_section(analysis),
+        matrix_section(summary, analysis),
+        specialists_section(summary, analysis),
+        variance_section(analysis),
+        ranks_section(analysis),
         _curves(page_data, summary, labels),
         _responses(page_data, summary, labels),
         _counts(summary),
         _failures(page_data, summary, labels),
+        methods_section(page_data.data, analysis),
         Section(html=_footer(page_data, written_at)),
     ]
     charts = {name: chart for section in sections for name, chart in section.charts.items()}
@@ -87,7 +96,8 @@ def render(page_data: PageData, *, written_at: datetime) -> Report:
 
 
 def _head(page_data: PageData, summary: SweepSummary) -> Section:
-    warnings = [*warnings_of(page_data), *summary.missing]
+    confounded = confounding(page_data.trials)
+    warnings = [*warnings_of(page_data), *([confounded] if confounded else []), *summary.missing]
     notice = ""
     if warnings:
         items = "".join(f"<li>{escape(sentence)}</li>" for sentence in warnings)
@@ -103,11 +113,6 @@ def _head(page_data: PageData, summary: SweepSummary) -> Section:
         f'<section aria-label="What was run"><dl class="facts">{facts}</dl></section>'
     )
     return Section(html=html)
-
-
-def _verdict(analysis: Analysis) -> Section:
-    items = "".join(f"<li>{escape(finding.sentence)}</li>" for finding in verdict(analysis))
-    return Section(html=f'<section><h2>What was found</h2><ul class="verdict">{items}</ul></section>')
 
 
 def _progress(summary: SweepSummary) -> str:
@@ -126,43 +131,6 @@ def _progress(summary: SweepSummary) -> str:
         f'<div class="bar" role="img" aria-label="Trials: {escape(words)}; {waiting:,} not ended">{spans}</div>'
         f'<ul class="key">{"".join(keys)}</ul>'
     )
-
-
-def _first_places(summary: SweepSummary) -> Section:
-    if not summary.rows:
-        return section("Which optimizer came first", "No trial has ended yet.")
-    items = []
-    for row in summary.rows:
-        note = ""
-        if row.source not in (None, Source.CONFIRM, Source.IMPORTED):
-            note = f' <span class="note">({escape(wording.SOURCE_LONG[row.source])})</span>'
-        items.append(f"<li><b>{escape(row.label)}</b><span>{escape(wording.first_place(row))}{note}</span></li>")
-    caption = (
-        "Accuracies with 95 % t intervals, each of one cell's mean on its own: they do not account for having looked "
-        "for the best of several optimizers. Diverged trials are results and count at chance."
-    )
-    return section("Which optimizer came first", caption, f'<ul class="firsts">{"".join(items)}</ul>')
-
-
-def _matrix(summary: SweepSummary) -> Section:
-    if not summary.rows:
-        return Section()
-    caption = (
-        "The accuracy of every cell, and its distance in percentage points to the best optimizer of the same "
-        "backbone, on a square-root colour scale, so that small differences show. Dashed square: no score, or none "
-        "that can be compared. Star: not confirmed with fresh seeds. Triangle: some trials failed. Diamond: the mean "
-        "holds diverged trials, at chance. Point at a square for its interval and counts."
-    )
-    figure = (
-        '<figure class="pair">'
-        f"<div><h3>Accuracy</h3>{plot('accuracy')}</div><div><h3>Behind the best</h3>{plot('behind-best')}</div>"
-        f"</figure>{tables.folded('The numbers as a table', tables.cells_table(summary))}"
-    )
-    charts = {
-        "accuracy": spec(heatmaps.accuracy_heatmap(summary), "Accuracy of every backbone and optimizer"),
-        "behind-best": spec(heatmaps.gap_heatmap(summary), "Distance to each backbone's best optimizer"),
-    }
-    return section("Backbones and optimizers", caption, figure, charts)
 
 
 def _curves(page_data: PageData, summary: SweepSummary, labels: Mapping[CellKey, str]) -> Section:
@@ -184,7 +152,7 @@ def _curves(page_data: PageData, summary: SweepSummary, labels: Mapping[CellKey,
 
 def _curves_caption(curves: CurveSet) -> str:
     parts = [
-        "The best confirmed setting of each cell, or its best trial where none is confirmed. "
+        "The setting that the search ranked first, confirmed, or the best trial where none is confirmed. "
         "Thick: the mean, as long as all repetitions last."
     ]
     parts.append("" if curves.only_means else "Thin: each repetition.")

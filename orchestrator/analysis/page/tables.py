@@ -43,35 +43,6 @@ def folded(summary: str, content: str) -> str:
     )
 
 
-def cells_table(summary: SweepSummary) -> str:
-    """Every cell's headline, with interval and counts."""
-    rows = []
-    for row in summary.rows:
-        for cell in row.cells:
-            headline = cell.headline
-            estimate = headline.estimate if headline else None
-            rows.append(
-                (
-                    row.label,
-                    cell.key.optimizer,
-                    wording.SOURCE_LONG[headline.source] if headline else "no score yet",
-                    wording.percent(estimate.mean if estimate else None),
-                    wording.percent(estimate.low if estimate else None),
-                    wording.percent(estimate.high if estimate else None),
-                    wording.percent(estimate.sd if estimate else None),
-                    wording.sample(headline) if headline else wording.NOTHING,
-                    wording.points(cell.gap),
-                    *(str(number) for _, number in cell.counts.by_state()),
-                )
-            )
-    return table(
-        "Accuracies in percent with 95 % t intervals. Counts are of all the cell's trials.",
-        ("backbone", "optimizer", "number shown"),
-        ("accuracy", "low", "high", "sd", "n", "behind best", *wording.STATE_WORDS.values()),
-        rows,
-    )
-
-
 def curves_table(curves: CurveSet, labels: Mapping[CellKey, str]) -> str:
     """Where each learning curve starts, peaks and ends."""
     return table(

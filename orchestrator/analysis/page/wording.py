@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 from datetime import datetime
 
-from orchestrator.analysis.answers.summary import CellSummary, Counts, Headline, RowSummary, Source
+from orchestrator.analysis.answers.summary import Counts, Headline, RowSummary, Source
 from orchestrator.analysis.statistics.intervals import Estimate
 
 MINUS = "\N{MINUS SIGN}"
@@ -43,6 +44,55 @@ def points(fraction: float | None, digits: int = 2) -> str:
     return f"{MINUS}{text}" if fraction < 0 and float(text) else text
 
 
+def signed(value: float | None, digits: int = 2) -> str:
+    """A difference in percentage points, with its sign: 3.1 as "+3.10"."""
+    if value is None:
+        return NOTHING
+    text = f"{abs(value):.{digits}f}"
+    return text if not float(text) else f"{'+' if value > 0 else MINUS}{text}"
+
+
+def residual(value: float | None, p_adjusted: float | None) -> str:
+    """What a cell has beyond its row and column, with how sure that is."""
+    if value is None:
+        return "not known"
+    sure = "" if p_adjusted is None else f" (adjusted p {p_relation(p_adjusted)})"
+    return f"{signed(value)} points{sure}"
+
+
+def share(value: float | None) -> str:
+    """A share of a whole in percent: 0.397 as "40 %"."""
+    if value is None:
+        return NOTHING
+    return f"{100 * value:.0f} %" if value >= 0.0995 else f"{100 * value:.1f} %"
+
+
+def p_value(value: float | None) -> str:
+    """A p-value to two digits; below 0.0001 it says no more than that."""
+    if value is None:
+        return NOTHING
+    return "< 0.0001" if value < 1e-4 else f"{value:.2g}" if value < 0.1 else f"{value:.2f}"
+
+
+def p_relation(value: float) -> str:
+    """A p-value as it follows its name: "= 0.03" or "< 0.0001"."""
+    text = p_value(value)
+    return text if text.startswith("<") else f"= {text}"
+
+
+def span(ends: tuple[float, float] | None, digits: int = 2) -> str:
+    """An interval: "[0.10, 2.30]"; nothing without one."""
+    if ends is None:
+        return ""
+    low, high = (f"{end:.{digits}f}".replace("-", MINUS) for end in ends)
+    return f"[{low}, {high}]"
+
+
+def listed(names: Sequence[str]) -> str:
+    """Names in a sentence: "a, b and c"."""
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
 def accuracy(estimate: Estimate) -> str:
     """The mean in percent, with its interval where it has one."""
     mean = f"{percent(estimate.mean)} %"
@@ -74,25 +124,14 @@ def counts_in_words(counts: Counts) -> str:
     return ", ".join(parts) or "none"
 
 
-def first_place(row: RowSummary) -> str:
-    """One plain sentence: which optimizer came first on a backbone, by how much, and on what evidence."""
+def leader(row: RowSummary) -> str:
+    """Which optimizer came first on a backbone; several where they are equal."""
     if not row.ranking:
-        return "no optimizer has a score yet."
-    leader = row.ranking[0]
+        return "no optimizer has a score yet"
+    tied = [cell.key.optimizer for cell in row.ranking if cell.gap == 0]
     if len(row.ranking) == 1:
-        return f"only {_with_numbers(leader)} has a score so far."
-    tied = [cell for cell in row.ranking if cell.gap == 0]
-    if len(tied) > 1:
-        return f"{', '.join(_with_numbers(cell) for cell in tied)} share the first place."
-    runner_up = row.ranking[1]
-    ahead = points(-(runner_up.gap or 0.0))
-    return f"{_with_numbers(leader)} came first, {ahead} percentage points ahead of {_with_numbers(runner_up)}."
-
-
-def _with_numbers(cell: CellSummary) -> str:
-    headline = cell.headline
-    assert headline is not None, "only cells with a headline are ranked"  # noqa: S101 - our own invariant
-    return f"{cell.key.optimizer} with {accuracy(headline.estimate)} ({evidence(headline)})"
+        return f"only {tied[0]} has a score so far"
+    return tied[0] if len(tied) == 1 else f"{listed(tied)} share the first place"
 
 
 def moment(when: datetime | None) -> str:

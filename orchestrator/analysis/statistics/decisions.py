@@ -45,12 +45,14 @@ class CouplingGain:
     because the best of k noisy means is chosen for its luck."""
     cross_fitted: float | None
     """Both choices made on all replicates but one and valued on that one, averaged: what choosing by the row is worth
-    to someone with r - 1 replicates, so a little below the gain of one who knows. None without a second replicate."""
+    to someone with r - 1 replicates, so a little below the gain of one who knows. Without coupling it is about 0
+    where columns are equal, and below 0 where they differ little: the generalist is then the better choice. None
+    without a second replicate."""
     low: float | None
     """Student's t interval over the rows of what `cross_fitted` estimates, as if they were drawn from many such rows:
-    on the safe side where they are all of interest. The gain of one who knows may lie above it where gains are no
-    larger than the noise: with 20 x 20 cells, 3 replicates and a gain of half their standard deviation it did in one
-    table of eight."""
+    on the safe side where they are all of interest and differ; where columns are equal it covers in 92 % of tables.
+    The gain of one who knows may lie above it where gains are no larger than the noise: with 20 x 20 cells, 3
+    replicates and a gain of half their standard deviation it did in one table of eight."""
     high: float | None
     best_of_k_bias: float | None
     """By how much the highest of k equal columns would seem to lie above their common value: E[max of k standard

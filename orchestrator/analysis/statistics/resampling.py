@@ -18,7 +18,11 @@ _BLOCK = 4_000_000
 
 
 def wild_bootstrap_p(scores: ArrayLike, rng: np.random.Generator, *, draws: int = DRAWS) -> float | None:
-    """The p-value of no interaction, valid also where cells differ in variance.
+    """The p-value of no interaction where cells may differ in variance: about valid then, as that of F is not.
+
+    By simulation at a nominal 5 % with three or five replicates: 2 to 5 % of null tables are rejected where all cells
+    have noise of one size, 3 to 6 % where standard deviations spread from 0.1 to 3, and up to 8 % where five of 400
+    cells hold nearly all the noise; F rejects 5, 10 to 17 and up to 35 %.
 
     Each residual from its cell mean, times sqrt(n / (n - 1)) for the n replicates of its cell, gets a random sign; F
     is computed anew from these alone, since the additive part does not enter it (Wu 1986, Annals of Statistics 14,
