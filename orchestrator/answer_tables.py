@@ -2,39 +2,58 @@
 
 from __future__ import annotations
 
-from rich.console import Group
-from rich.table import Table
+from collections import defaultdict
+
+from rich.console import Group, RenderableType
 from rich.text import Text
 
 from orchestrator.analysis.answers.analysis import Analysis
+from orchestrator.analysis.answers.coupling_records import SumsOfSquares
 from orchestrator.analysis.answers.paper_way import PaperWay
+from orchestrator.analysis.answers.regret import BestOfBackbone
 from orchestrator.analysis.answers.verdict import verdict
-from orchestrator.tables import table_of
+from orchestrator.narrow_tables import bullets, narrow_table
 
-NONE = "-"
+INTERACTION_LEGEND = (
+    "n: results per cell.",
+    "index: of the variance that optimizers cause, the share that depends on the backbone.",
+    "omega2: the interaction's share of all variance, with the noise taken out.",
+    "p: how often noise alone gives as much interaction (wild bootstrap).",
+)
+OPTIMIZER_LEGEND = (
+    "mean rank: within a backbone 1 is best.",
+    "Regret: points below the best optimizer of a backbone. Win share: part of the backbones on which it is best.",
+)
+TUNING_LEGEND = (
+    "sensitivity: what tuning for each backbone adds to one setting for all, in ranges of a backbone's scores.",
+    "default regret: points that the default setting lacks to the tuned one.",
+    "lr width: decades of the learning rate that are about as good as the best.",
+    "diverged: share of trials.",
+)
 
 
 def analysis_text(analysis: Analysis) -> Group:
     """The verdict, then its tables, then what was left out."""
-    lines = [f"{analysis.sweep}: {_progress(analysis)}; headline: {analysis.response or 'none yet'}"]
-    lines += [f"- {finding.sentence}" for finding in verdict(analysis)]
     left_out = [f"left out: {one.what} ({one.count}): {one.why}" for one in analysis.excluded]
     return Group(
-        Text("\n".join(lines)),
+        Text(f"{analysis.sweep}: {_progress(analysis)}; {_judged_by(analysis)}"),
+        bullets([finding.sentence for finding in verdict(analysis)]),
         _coupling_table(analysis),
         _optimizer_table(analysis),
+        _tuning_table(analysis),
         _backbone_table(analysis),
-        Text("\n".join(left_out)),
+        *([Text(""), bullets(left_out)] if left_out else []),
     )
 
 
 def paper_text(answer: PaperWay) -> Group:
     """The paper's summary, failures and ranking, each with how it differs from its description."""
+    several = len({row.recipe for row in answer.summary}) > 1
     summary = [
         (
             row.backbone,
-            row.recipe,
-            *((_two(found.mean), _two(found.std), _two(found.range)) if found else ("", "", "")),
+            row.recipe if several else None,
+            *((_two(found.mean), _two(found.std), _two(found.range)) if found else (None, None, None)),
         )
         for row in answer.summary
         for found in (row.summary,)
@@ -48,11 +67,17 @@ def paper_text(answer: PaperWay) -> Group:
         for row in answer.ranking
     ]  # fmt: skip
     return Group(
-        table_of(("backbone", "recipe", "mean", "std", "range"), summary, "Trimmed summary over optimizers"),
-        _notes(answer.summary_differs),
-        table_of(("Eq. (1)", "gamma", "flagged", "how it differs"), failures, "Failures, in five readings"),
-        table_of(("optimizer", "performance", "hyper-parameters", "BOCB", "computation", "score", "rank"), ranking),
-        _notes((*answer.ranking_differs, *answer.ranking_missing)),
+        narrow_table("Trimmed summary over optimizers", ("backbone", "recipe", "mean", "std", "range"), summary),
+        bullets(answer.summary_differs),
+        narrow_table(
+            "Failures, in five readings", ("Eq. (1)", "gamma", "flagged", "how it differs"), failures
+        ),
+        narrow_table(
+            "Ranking of optimizers, 1 is best",
+            ("optimizer", "performance", "hyper-parameters", "BOCB", "computation", "score", "rank"),
+            ranking,
+        ),
+        bullets((*answer.ranking_differs, *answer.ranking_missing)),
     )  # fmt: skip
 
 
@@ -61,77 +86,108 @@ def _progress(analysis: Analysis) -> str:
     return f"{analysis.trials_ended:,}{planned} trials ended"
 
 
-def _coupling_table(analysis: Analysis) -> Table:
-    rows = []
+def _judged_by(analysis: Analysis) -> str:
+    if analysis.response is None:
+        return "too few results for a verdict"
+    return f"judged by the {analysis.response} results"
+
+
+def _coupling_table(analysis: Analysis) -> RenderableType:
+    rows: list[tuple[object, ...]] = []
+    notes = defaultdict(list)
+    legend = list(INTERACTION_LEGEND)
     for response, found in analysis.coupling.by_response.items():
+        if found.note:
+            notes[found.note].append(response)
         if found.variance is None:
-            rows.append((response, *[""] * 8, found.note or ""))
             continue
         parts = found.variance.backbone, found.variance.optimizer, found.variance.interaction, found.variance.error
-        shares = [NONE if part is None else f"{100 * part / found.variance.total:.1f}" for part in parts]
         index = found.index if found.paired is not True else found.index_cross_seed
+        shares = [_share(part, found.variance) for part in parts]
         rows.append(
-            (response, _count(found.n_replicates), *shares, _two(index), _two(found.omega2), _p(found.p_wild),
-             found.note or "")
-        )  # fmt: skip
-    columns = ("response", "replicates", "backbone %", "optimizer %", "interaction %", "noise %", "index", "omega2",
-               "p", "note")  # fmt: skip
-    return table_of(columns, rows, "Where the variance lies, in percent of the total")
+            (response, _count(found.n_replicates), *shares, _two(index), _two(found.omega2), _p(found.p_wild))
+        )
+        if _is_apart(found.variance):
+            notes["cells differ in their number of results, so the parts need not add up to 100"].append(response)
+    legend += [f"{', '.join(names)}: {note}." for note, names in notes.items()]
+    columns = ("response", "n", "backbone %", "optimizer %", "interaction %", "noise %", "index",
+               "omega2", "p")  # fmt: skip
+    return narrow_table("Where the variance lies, in percent of the total", columns, rows, legend=legend)
 
 
-def _optimizer_table(analysis: Analysis) -> Table:
+def _share(part: float | None, variance: SumsOfSquares) -> str | None:
+    """Of the total; undefined where all results are equal."""
+    return None if part is None or variance.total == 0 else f"{100 * part / variance.total:.1f}"
+
+
+def _is_apart(variance: SumsOfSquares) -> bool:
+    """Whether the parts visibly differ from the whole, as they may in unbalanced tables."""
+    parts = variance.backbone + variance.optimizer + (variance.interaction or 0.0) + (variance.error or 0.0)
+    return abs(parts - variance.total) > 0.002 * variance.total
+
+
+def _optimizer_table(analysis: Analysis) -> RenderableType:
     ranks, regret = analysis.ranks, analysis.regret
-    sensitive = {one.optimizer: one for one in analysis.optimizers}
-    names = list(dict.fromkeys([*(ranks.mean_rank if ranks else ()), *sensitive]))
-    names.sort(key=lambda name: (ranks.mean_rank.get(name, 1e9) if ranks else 0.0, name))
+    names = list(ranks.mean_rank if ranks else regret.mean if regret else ())
+    names.sort(key=lambda name: (ranks.mean_rank[name] if ranks else 0.0, name))
     rows = [
         (
             name,
-            _two(ranks.mean_rank.get(name) if ranks else None),
+            _two(ranks.mean_rank[name] if ranks else None),
             _two(regret.mean.get(name) if regret else None),
             _two(regret.max.get(name) if regret else None),
             _two(regret.win_share.get(name) if regret else None),
-            _two(one.phi if (one := sensitive.get(name)) else None),
-            _two(one.default_regret if one else None),
-            _two(one.lr_width if one else None),
-            _two(one.divergence_rate if one else None),
         )
         for name in names
     ]
-    columns = ("optimizer", "mean rank", "mean regret", "max regret", "win share", "sensitivity", "default regret",
-               "lr width", "diverged")  # fmt: skip
-    return table_of(columns, rows, "Optimizers: rank 1 is best; regret in points; lr width in decades")
+    columns = ("optimizer", "mean rank", "mean regret", "max regret", "win share")
+    return narrow_table("Optimizers, best first", columns, rows, legend=OPTIMIZER_LEGEND)
 
 
-def _backbone_table(analysis: Analysis) -> Table:
+def _tuning_table(analysis: Analysis) -> RenderableType:
     rows = [
-        (row.backbone, row.recipe, row.optimizer, _two(row.mean), row.second, f"{row.lead:.2f}{_interval(row.ci)}",
-         {True: "yes", False: "no", None: NONE}[row.separated], _two(row.generalist_regret))
-        for row in (analysis.regret.best_of_backbone if analysis.regret else ())
+        (one.optimizer, _two(one.phi), _two(one.default_regret), _two(one.lr_width), _two(one.divergence_rate))
+        for one in analysis.optimizers
+    ]
+    if all(value is None for row in rows for value in row[1:]):
+        return Group()
+    columns = ("optimizer", "sensitivity", "default regret", "lr width", "diverged")
+    return narrow_table("How much tuning matters", columns, rows, legend=TUNING_LEGEND)
+
+
+def _backbone_table(analysis: Analysis) -> RenderableType:
+    if analysis.regret is None:
+        return Group()
+    found = analysis.regret.best_of_backbone
+    several = len({row.recipe for row in found}) > 1
+    rows = [
+        (row.backbone, row.recipe if several else None, row.optimizer, _two(row.mean), row.second, _lead(row),
+         _two(row.generalist_regret))
+        for row in found
     ]  # fmt: skip
-    columns = ("backbone", "recipe", "best", "mean", "second", "lead", "separated", "lost by the generalist")
-    return table_of(columns, rows, "Which optimizer for which backbone")
+    columns = ("backbone", "recipe", "best", "mean", "second", "lead", f"lost by {analysis.regret.generalist}")
+    legend = []
+    if any(row.ci is not None for row in found):
+        legend = ["lead: points over the second [95 % interval]; * better than every other optimizer."]
+    return narrow_table("Which optimizer for which backbone", columns, rows, legend=legend)
 
 
-def _notes(sentences: tuple[str, ...]) -> Text:
-    return Text("\n".join(f"- {sentence}" for sentence in sentences))
+def _lead(row: BestOfBackbone) -> str:
+    interval = "" if row.ci is None else f" [{row.ci[0]:.2f}, {row.ci[1]:.2f}]"
+    return f"{row.lead:.2f}{interval}{' *' if row.separated else ''}"
 
 
-def _interval(ends: tuple[float, float] | None) -> str:
-    return "" if ends is None else f" [{ends[0]:.2f}, {ends[1]:.2f}]"
+def _count(value: float | None) -> str | None:
+    return None if value is None else f"{value:.3g}"
 
 
-def _count(value: float | None) -> str:
-    return NONE if value is None else f"{value:.3g}"
+def _two(value: float | None) -> str | None:
+    return None if value is None else f"{value:.2f}"
 
 
-def _two(value: float | None) -> str:
-    return NONE if value is None else f"{value:.2f}"
+def _rank(value: float | None) -> str | None:
+    return None if value is None else f"{value:g}"
 
 
-def _rank(value: float | None) -> str:
-    return NONE if value is None else f"{value:g}"
-
-
-def _p(value: float | None) -> str:
-    return NONE if value is None else f"{value:.4f}"
+def _p(value: float | None) -> str | None:
+    return None if value is None else f"{value:.4f}"

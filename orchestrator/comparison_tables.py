@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from rich.console import Group
-from rich.table import Table
+from rich.console import Group, RenderableType
 from rich.text import Text
 
 from orchestrator.analysis.answers.comparison_records import CellDifference, CellName, Comparison, Side
 from orchestrator.analysis.answers.summary import counted
 from orchestrator.analysis.statistics.paired_tables import MeanDifference
-from orchestrator.tables import table_of
+from orchestrator.narrow_tables import narrow_table
 
 NAMES_SHOWN = 5
 CELLS_SHOWN = 60
@@ -26,7 +25,7 @@ def comparison_text(found: Comparison) -> Group:
 
 def _sentences(found: Comparison) -> Iterator[str]:
     a, b, summary = found.a.sweep, found.b.sweep, found.summary
-    yield f"{_side(found.a)}\n{_side(found.b)}"
+    yield f"A = {_side(found.a)}\nB = {_side(found.b)}"
     yield from (f"Careful: {warning}" for warning in found.warnings)
     yield f"{b} minus {a}, in percentage points:"
     yield f"  over {counted(summary.over_cells.n, 'common cell')}: {_mean(summary.over_cells, with_interval=False)}"
@@ -58,39 +57,28 @@ def _side(side: Side) -> str:
     )
 
 
-def _backbone_table(found: Comparison) -> Table:
-    a, b = found.a.sweep, found.b.sweep
-    return table_of(
-        (
-            "backbone",
-            "cells",
-            "difference",
-            f"best in {a}",
-            f"best in {b}",
-            "points lost by the other's best",
-            "Kendall",
-        ),
-        [
-            (
-                row.backbone,
-                row.difference.n,
-                _mean(row.difference),
-                ", ".join(row.best_a),
-                ", ".join(row.best_b),
-                "" if row.same_best else f"{row.lost_a:.2f} in {a}, {row.lost_b:.2f} in {b}",
-                _number(row.kendall),
-            )
-            for row in found.backbones
-        ],
+def _backbone_table(found: Comparison) -> RenderableType:
+    columns = ("backbone", "cells", "difference", "best in A", "best in B", "lost in A", "lost in B",
+               "Kendall")  # fmt: skip
+    rows = [
+        (row.backbone, row.difference.n, _mean(row.difference, with_sd=False), ", ".join(row.best_a),
+         ", ".join(row.best_b), _lost(row.lost_a), _lost(row.lost_b), _two(row.kendall))
+        for row in found.backbones
+    ]  # fmt: skip
+    legend = (
+        "difference: mean over the common cells, B minus A [95 % interval].",
+        "Lost in A: points below the best when the best optimizer in B is taken; lost in B: the reverse.",
+        "Kendall: agreement of the two orders of optimizers, 1 the same, -1 reversed.",
     )
+    return narrow_table("Backbones", columns, rows, legend=legend)
 
 
-def _optimizer_table(found: Comparison) -> Table:
-    rows = [(row.optimizer, row.difference.n, _mean(row.difference)) for row in found.optimizers]
-    return table_of(("optimizer", "cells", "difference"), rows)
+def _optimizer_table(found: Comparison) -> RenderableType:
+    rows = [(row.optimizer, row.difference.n, _mean(row.difference, with_sd=False)) for row in found.optimizers]
+    return narrow_table("Optimizers", ("optimizer", "cells", "difference"), rows)
 
 
-def _cell_table(found: Comparison) -> Table:
+def _cell_table(found: Comparison) -> RenderableType:
     several = (
         any(cell.recipe_a != cell.recipe_b for cell in found.cells) or len({c.recipe_a for c in found.cells}) > 1
     )
@@ -98,16 +86,22 @@ def _cell_table(found: Comparison) -> Table:
         (
             f"{cell.backbone} ({_recipes(cell.recipe_a, cell.recipe_b)})" if several else cell.backbone,
             cell.optimizer,
-            f"{cell.mean_a:.2f} (n = {cell.n_a})",
-            f"{cell.mean_b:.2f} (n = {cell.n_b})",
+            _mean_of(cell.mean_a, cell.n_a),
+            _mean_of(cell.mean_b, cell.n_b),
             f"{cell.difference:+.2f}{_interval(cell.low, cell.high)}",
         )
         for cell in _shown(found.cells)
     ]
-    title = "Each interval (95 %) is of one cell on its own: one in twenty misses the truth."
+    title = "Cells: mean (number of results)"
     if len(rows) < len(found.cells):
-        title += f"\nThe {len(rows)} of {len(found.cells)} cells that differ most; --json gives all of them."
-    return table_of(("backbone", "optimizer", found.a.sweep, found.b.sweep, "difference"), rows, title)
+        title = (
+            f"The {len(rows)} of {len(found.cells)} cells that differ most (--json has all): mean (number of results)"
+        )
+    legend = []
+    if any(cell.low is not None for cell in found.cells):
+        legend = ["Each interval (95 %) is of one cell on its own: one in twenty misses the truth."]
+    columns = ("backbone", "optimizer", "A", "B", "difference")
+    return narrow_table(title, columns, rows, legend=legend)
 
 
 def _shown(cells: Sequence[CellDifference]) -> Sequence[CellDifference]:
@@ -120,8 +114,20 @@ def _recipes(first: str, second: str) -> str:
     return first if first == second else f"{first}, {second}"
 
 
-def _mean(difference: MeanDifference, *, with_interval: bool = True) -> str:
-    spread = "" if difference.sd is None else f", SD {difference.sd:.2f}"
+def _mean_of(mean: float, number: int) -> str:
+    return f"{mean:.2f} ({number})"
+
+
+def _lost(points: float) -> str | None:
+    return f"{points:.2f}" if points > 0 else None
+
+
+def _two(value: float | None) -> str | None:
+    return None if value is None else f"{value:.2f}"
+
+
+def _mean(difference: MeanDifference, *, with_interval: bool = True, with_sd: bool = True) -> str:
+    spread = "" if difference.sd is None or not with_sd else f", SD {difference.sd:.2f}"
     interval = _interval(difference.low, difference.high) if with_interval else ""
     return f"{difference.mean:+.2f}{interval}{spread}"
 

@@ -8,14 +8,15 @@ import sys
 from rich.console import Console
 
 PIPED_WIDTH = 200
-"""Piped output gets lines long enough that no name is cut."""
+"""Piped output gets lines long enough that no name is cut, unless COLUMNS says how long they are to be."""
 
 
 class Output(Console):
     """Shows what users named as it is: no markup, no emoji. Where nobody reads any more, it is silent."""
 
     def __init__(self) -> None:
-        super().__init__(width=None if sys.stdout.isatty() else PIPED_WIDTH, markup=False, emoji=False)
+        is_sized = sys.stdout.isatty() or os.environ.get("COLUMNS", "").isdecimal()
+        super().__init__(width=None if is_sized else PIPED_WIDTH, markup=False, emoji=False)
 
     def on_broken_pipe(self) -> None:
         """Called by rich where nobody reads any more."""

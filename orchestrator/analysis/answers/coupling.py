@@ -146,7 +146,7 @@ def _on_scale(
         partial_eta2=anova.partial_eta2,
         f=anova.f,
         p_f=anova.p_f,
-        p_wild=wild_bootstrap_p(scores, streams.generator(scale)),
+        p_wild=wild_bootstrap_p(_in_order_of_names(scores, kept), streams.generator(scale)),
         ammi=None if parts is None else tuple(float(share) for share in parts.shares),
         ammi_scores=None if parts is None else _component_scores(parts, kept, every),
         ammi_above_noise=_above_noise(parts, anova, fit),
@@ -157,6 +157,13 @@ def _on_scale(
         muir=muir_split(fit),
         tukey=tukey_test(fit),
     )
+
+
+def _in_order_of_names(scores: NDArray[np.float64], names: _Names) -> NDArray[np.float64]:
+    """The same table whatever the order of a file, so that a seed gives the same p: signs are drawn cell by cell."""
+    rows, columns = (sorted(range(len(given)), key=given.__getitem__) for given in (names.rows, names.columns))
+    # Which replicate is which means nothing to the bootstrap; NaN goes last.
+    return np.sort(scores[np.ix_(rows, columns)], axis=2)
 
 
 def _why_undefined(scores: NDArray[np.float64]) -> str:
@@ -170,6 +177,8 @@ def _note(anova: TwoWayAnova, counts: NDArray[np.int64]) -> str | None:
         return "there are no more cells with results than backbone and optimizer effects: no interaction can be seen"
     if not anova.df_error:
         return "one result for each cell: the interaction contains the noise, and there is no test of it"
+    if anova.ss_total == 0:
+        return "all results are equal"
     if anova.ms_error == 0:
         return "the results of each cell are equal: there is no noise to test against"
     if single := int((counts == 1).sum()):

@@ -28,6 +28,8 @@ class GainAnswer:
     differ by little more than the noise. None with one replicate, and then there is no unbiased value."""
     ci: tuple[float, float] | None
     """95 % interval of `cross_fitted` over the rows."""
+    n_rows_cross_fitted: int
+    """Rows behind it: all cells of a row need a replicate in common, and another one."""
     best_of_k_bias: float | None
     """The most that luck adds to the best of a row: what it would add if all optimizers were equal."""
 
@@ -147,6 +149,7 @@ def _gain(complete: CompleteTable) -> GainAnswer:
         plug_in=gain.plug_in,
         cross_fitted=gain.cross_fitted,
         ci=None if gain.low is None or gain.high is None else (gain.low, gain.high),
+        n_rows_cross_fitted=gain.n_rows_cross_fitted,
         best_of_k_bias=gain.best_of_k_bias,
     )
 

@@ -24,6 +24,8 @@ from orchestrator.analysis.statistics.seed_variance import CellSpread, SeedVaria
 class SpreadOfSide:
     """Seed-to-seed spread of one backbone or optimizer."""
 
+    name: str
+    """The backbone, with the recipe where the sweep has several, or the optimizer."""
     sd: float
     """Pooled over its cells, in points; seeds that diverged count at chance."""
     df: int
@@ -114,8 +116,12 @@ def _answer(table: ScoreTable) -> SeedAnswer:
             for row, spreads in zip(table.rows, found.cells, strict=True)
             for name, spread in zip(table.optimizers, spreads, strict=True)
         ),
-        backbones=tuple(_side(cells, anova.by_row[i] if anova else None) for i, cells in enumerate(found.cells)),
-        optimizers=tuple(_side(cells, anova.by_column[i] if anova else None) for i, cells in enumerate(columns)),
+        backbones=tuple(
+            _side(row.label, found.cells[i], anova.by_row[i] if anova else None) for i, row in enumerate(table.rows)
+        ),
+        optimizers=tuple(
+            _side(name, columns[i], anova.by_column[i] if anova else None) for i, name in enumerate(table.optimizers)
+        ),
     )
 
 
@@ -134,11 +140,11 @@ def _tests(found: SeedVariance) -> SpreadTests:
     )
 
 
-def _side(cells: tuple[CellSpread, ...], relative: RelativeSpread | None) -> SpreadOfSide | None:
+def _side(name: str, cells: tuple[CellSpread, ...], relative: RelativeSpread | None) -> SpreadOfSide | None:
     known = [(cell.n - 1, cell.sd) for cell in cells if cell.sd is not None]
     if not known:
         return None
     df = sum(number for number, _ in known)
     pooled = math.sqrt(math.fsum(number * sd**2 for number, sd in known) / df)
     median = statistics.median(sd for _, sd in known)
-    return SpreadOfSide(sd=pooled, df=df, median_sd=median, cells=len(known), relative=relative)
+    return SpreadOfSide(name=name, sd=pooled, df=df, median_sd=median, cells=len(known), relative=relative)

@@ -18,6 +18,8 @@ ALL = 0.995
 """Coupling index from which it is 100 % in round numbers."""
 CARRIES_MUCH = 0.5
 """Share of the interaction from which carriers are named."""
+DISPROPORTION = 2.0
+"""How many times their share of the optimizers they carry at least: of few optimizers some always carry half."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +53,7 @@ def _coupling(analysis: Analysis) -> Iterator[str]:
     if coupling.p_wild is None:
         yield (
             f"In the {analysis.response} results {_percent(coupling.share)} of the variance is interaction of "
-            "backbone and optimizer; without repetitions it cannot be told how much of that is noise."
+            f"backbone and optimizer; {_why_untested(coupling)}."
         )
         return
     kept = f"(wild bootstrap p = {_p(coupling.p_wild)})"
@@ -72,6 +74,19 @@ def _coupling(analysis: Analysis) -> Iterator[str]:
             f"Of the variance that optimizers cause, {_percent(coupling.index)} depends on the backbone (coupling "
             "index); the rest is optimizers that are better or worse everywhere."
         )
+
+
+def _why_untested(coupling: Coupling) -> str:
+    if coupling.sigma2_error == 0:
+        return "repetitions do not differ at all, so there is no noise to hold it against"
+    whole = "without repetitions" if coupling.sigma2_error is None else "with repetitions of so few cells"
+    return f"{whole} it cannot be told how much of that is noise"
+
+
+def _is_noise(analysis: Analysis) -> bool:
+    """Whether the interaction is not shown to be more than noise: what it looks like is then that of noise."""
+    p = analysis.coupling.p_wild
+    return p is not None and p >= LEVEL
 
 
 def _other_test(coupling: Coupling) -> str:
@@ -95,7 +110,7 @@ def _theta(interval: tuple[float, float] | None) -> str:
 
 
 def _kind(analysis: Analysis) -> Iterator[str]:
-    if (muir := analysis.coupling.muir) is not None:
+    if (muir := analysis.coupling.muir) is not None and not _is_noise(analysis):
         yield (
             f"{_percent(muir.reranking)} of the interaction is re-ranking of optimizers from backbone to backbone, "
             f"{_percent(muir.scale)} is that some backbones spread them more than others."
@@ -108,16 +123,19 @@ def _kind(analysis: Analysis) -> Iterator[str]:
 
 
 def _carriers(analysis: Analysis) -> Iterator[str]:
-    influence = analysis.coupling.influence
-    if influence is None:
+    influence, ecovalence = analysis.coupling.influence, analysis.coupling.ecovalence
+    if influence is None or ecovalence is None or _is_noise(analysis):
         return
+    optimizers = sum(carried is not None for carried in ecovalence.optimizer.values())
     most = next((out for out in influence.optimizer_largest if out.carried >= CARRIES_MUCH), None)
     if most is None or most.share is None or analysis.coupling.share is None:
         return
+    if most.carried < DISPROPORTION * len(most.names) / optimizers:
+        return
     carry, without = ("carries", "it") if len(most.names) == 1 else ("carry", "them")
     yield (
-        f"{_listed(most.names)} {carry} {_percent(most.carried)} of the interaction; without {without} it falls from "
-        f"{_percent(analysis.coupling.share)} to {_percent(most.share)} of the variance."
+        f"{_listed(most.names)} {carry} {_percent(most.carried)} of the interaction; without {without} it is "
+        f"{_percent(most.share)} of the variance and not {_percent(analysis.coupling.share)}."
     )
 
 
@@ -125,19 +143,31 @@ def _generalist(regret: RegretAnswer | None) -> Iterator[str]:
     if regret is None:
         return
     name = regret.generalist
+    never_worse = [other for other, most in regret.max.items() if most == 0]
+    if never_worse:
+        is_best = "is the best optimizer" if len(never_worse) == 1 else "are equally good and the best"
+        yield f"{_listed(never_worse)} {is_best} on every backbone{_of_rows(regret)}: there is nothing to choose."
+        return
     yield (
         f"The best single optimizer is {name}: on average {regret.mean[name]:.2f} points behind the best one of each "
-        f"backbone, at most {regret.max[name]:.2f}."
+        f"backbone{_of_rows(regret)}, at most {regret.max[name]:.2f}."
     )
     gain = regret.gain
     if gain.cross_fitted is None:
         yield (
-            f"Choosing for each backbone would gain up to {gain.plug_in:.2f} points; without repetitions that figure "
-            "contains luck, and its true value is smaller."
+            f"Choosing for each backbone would gain up to {gain.plug_in:.2f} points; without repetitions of whole "
+            "rows that figure contains luck, and the true one is probably smaller."
         )
         return
-    interval = "" if gain.ci is None else f" [{gain.ci[0]:.2f}, {gain.ci[1]:.2f}]"
-    yield f"Choosing for each backbone gains {gain.cross_fitted:.2f} points{interval}, judged on seeds left out."
+    interval = "" if gain.ci is None else f" [{gain.ci[0]:.2f}, {gain.ci[1]:.2f}; 95 % over backbones]"
+    yield f"Choosing for each backbone is worth {gain.cross_fitted:.2f} points{interval}, judged on seeds left out."
+
+
+def _of_rows(regret: RegretAnswer) -> str:
+    """Which rows, where some are left out."""
+    if not any(one.backbone for one in regret.left_out):
+        return ""
+    return f" ({counted(regret.n_rows, 'row')} with results of all optimizers that are compared)"
 
 
 def _budget(points: Sequence[CouplingPoint]) -> Iterator[str]:

@@ -54,6 +54,8 @@ class CouplingGain:
     The gain of one who knows may lie above it where gains are no larger than the noise: with 20 x 20 cells, 3
     replicates and a gain of half their standard deviation it did in one table of eight."""
     high: float | None
+    n_rows_cross_fitted: int
+    """Rows behind `cross_fitted`: those complete in a replicate, and in the others together."""
     best_of_k_bias: float | None
     """By how much the highest of k equal columns would seem to lie above their common value: E[max of k standard
     normals] times the pooled standard deviation over sqrt(r). The most that luck adds to a row's best."""
@@ -100,8 +102,9 @@ def regrets(table: NDArray[np.float64]) -> Regrets | None:
 def coupling_gain(scores: NDArray[np.float64]) -> CouplingGain | None:
     """What a user gains by knowing the row, with and without the winner's curse.
 
-    The replicates must be alike in all cells in nothing but their number; a missing one is left out of the fold that
-    needs it.
+    The replicates must be alike in all cells in nothing but their number. A row counts in a fold where every column
+    has that replicate, whichever column is chosen: a specialist that is not the generalist needs two of them, so to
+    ask for no more than is needed would keep the rows without a gain and lose those with one.
 
     Args:
         scores: Shape (n, k, r). Rows in which a cell has no replicate are left out.
@@ -128,12 +131,13 @@ def coupling_gain(scores: NDArray[np.float64]) -> CouplingGain | None:
         cross_fitted=value,
         low=None if value is None or half is None else value - half,
         high=None if value is None or half is None else value + half,
+        n_rows_cross_fitted=len(by_row),
         best_of_k_bias=_best_of_k_bias(kept),
     )
 
 
 def _held_out_gains(scores: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Shape (n, r): specialist minus generalist in each replicate, chosen on the others; NaN where one is missing."""
+    """Shape (n, r): specialist minus generalist in each replicate, chosen on the others; NaN in incomplete rows."""
     n, _, replicates = scores.shape
     gains = np.full((n, replicates), np.nan)
     rows = np.arange(n)
@@ -144,7 +148,8 @@ def _held_out_gains(scores: NDArray[np.float64]) -> NDArray[np.float64]:
             generalist = int(known[chosen_on].mean(axis=0).argmax())
             specialists = np.where(chosen_on, np.where(np.isfinite(known), known, -np.inf).argmax(axis=1), generalist)
             gain = scores[rows, specialists, fold] - scores[:, generalist, fold]
-            gains[:, fold] = np.where(chosen_on, gain, np.nan)
+            valued = chosen_on & np.logical_and.reduce(np.isfinite(scores[:, :, fold]), axis=1)
+            gains[:, fold] = np.where(valued, gain, np.nan)
     return gains
 
 
