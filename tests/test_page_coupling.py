@@ -302,7 +302,7 @@ def test_confounding_is_one_recipe_for_each_backbone_and_several_recipes() -> No
 def test_names_are_escaped_everywhere() -> None:
     evil = "<img src=x onerror=hack()>"
     rows = [replace(row, backbone=row.backbone + evil, optimizer=row.optimizer + evil) for row in trials_of()]
-    page = render(PageData(data=data_of(rows, facts=FACTS)), written_at=datetime(2026, 3, 2, tzinfo=UTC))
+    page = render(PageData(data=data_of(rows, facts=FACTS)), written_at=datetime(2026, 3, 2, tzinfo=UTC)).html
     body = page.split("<main>")[1].split("</main>")[0]
     assert "<img" not in body
     assert "&lt;img src=x" in body
@@ -327,6 +327,6 @@ def test_a_sweep_under_way_has_a_page() -> None:
     rows = sweep_rows.made_up_sweep(["a", "b", "c"], ["x", "y"], epochs=2)
     rows.trials = [row for row in rows.trials if row.backbone == "a" or row.role == "design"]
     data = load_page_data(sweep_rows.connect(rows), "s")
-    html = render(data, written_at=datetime(2026, 3, 2, tzinfo=UTC))
+    html = render(data, written_at=datetime(2026, 3, 2, tzinfo=UTC)).html
     assert "Nothing can be said about coupling yet" in html
     assert "best design or tune trial, not confirmed" in html

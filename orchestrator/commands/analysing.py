@@ -52,6 +52,10 @@ def analyze(
 def report(
     sweep: Annotated[str, typer.Argument(metavar="SWEEP")],
     output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE.html", help="Where the page goes.")],
+    figures: Annotated[
+        Path | None,
+        typer.Option("--figures", metavar="DIR", help="Also write each plot as SVG, PDF and PNG into this folder."),
+    ] = None,
     store: StoreOption = None,
 ) -> None:
     """Write the page of a sweep: one self-contained HTML file."""
@@ -63,8 +67,12 @@ def report(
     opened.existing_sweep(sweep)
     if not output.absolute().parent.is_dir():
         raise UsageError(f"there is no folder {output.absolute().parent} to write {output.name} into")
-    write_report(read(opened, lambda connection: load_page_data(connection, sweep)), output)
-    out.print(f"store:  {opened.uri}\nreport: {output.absolute()}", highlight=False, soft_wrap=True)
+    page_data = read(opened, lambda connection: load_page_data(connection, sweep))
+    drawn = write_report(page_data, output, figures=figures)
+    lines = [f"store:   {opened.uri}", f"report:  {output.absolute()}"]
+    if figures is not None:
+        lines.append(f"figures: {figures.absolute()} ({len(drawn)} files)")
+    out.print("\n".join(lines), highlight=False, soft_wrap=True)
 
 
 def compare(

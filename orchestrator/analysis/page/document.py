@@ -16,6 +16,9 @@ import vl_convert
 
 from orchestrator.analysis.page.theme import CONFIG
 
+VEGA_LITE = ".".join(alt.SCHEMA_VERSION.removeprefix("v").split(".")[:2])
+"""The version that Altair writes for: the page and the figures are drawn with it."""
+
 _STYLE = """
 :root { color-scheme: light dark; --ink: #1c2330; --soft: #5b6472; --paper: #ffffff; --panel: #f6f7f9;
   --rule: #dde1e7; --warn: #8a5a00; --warn-panel: #fff7e3; --warn-rule: #ecd9a4; }
@@ -72,7 +75,7 @@ figure { margin: 16px 0 0; }
 .stack > div + div { margin-top: 24px; }
 .plot { overflow-x: auto; max-width: 100%; min-height: 20px; color: var(--ink); }
 .plot.vega-embed { display: block; }
-.plot.vega-embed summary { opacity: 0.25; }
+.plot.vega-embed summary { opacity: 0.6; }
 .plot.vega-embed .vega-actions a { color: #1c2330; }
 details.table { margin-top: 12px; font-size: 0.88rem; }
 details.table > summary { cursor: pointer; color: var(--soft); width: fit-content; }
@@ -116,7 +119,7 @@ footer { margin-top: 56px; padding-top: 12px; border-top: 1px solid var(--rule);
   .facts { border: 1px solid var(--rule); grid-template-columns: 1fr 1fr; }
   figure > .plot, .pair > div, .stack > div, .figures, .verdict li, tr, .warnings { break-inside: avoid; }
   .plot { overflow: visible; }
-  .plot svg { max-width: 100%; height: auto; }
+  .plot svg { max-width: 100%; max-height: 235mm; height: auto; }
   .plot.vega-embed { padding-right: 0; }
   .plot.vega-embed details, #vg-tooltip-element { display: none; }
   details.table:not([open]) { display: none; }
@@ -208,9 +211,8 @@ def json_block(name: str, value: object) -> str:
 
 @cache
 def chart_library() -> str:
-    """Vega, Vega-Lite and Vega-Embed as one script, in the version that Altair writes for."""
-    version = ".".join(alt.SCHEMA_VERSION.removeprefix("v").split(".")[:2])
-    bundle = str(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;", vl_version=version))
+    """Vega, Vega-Lite and Vega-Embed as one script."""
+    bundle = str(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;", vl_version=VEGA_LITE))
     # A carriage return would change the hash: HTML parsers turn it into a line feed.
     assert "</script" not in bundle.lower() and "\r" not in bundle, "the library cannot stand in a page"  # noqa: S101, PT018
     return bundle

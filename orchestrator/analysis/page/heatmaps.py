@@ -56,7 +56,7 @@ def accuracy_heatmap(matrix: Matrix) -> alt.LayerChart:
             cell,
             value=None if (headline := cell.cell.headline) is None else 100 * headline.estimate.mean,
             label="" if headline is None else wording.percent(headline.estimate.mean, 1) + _star(cell),
-            light=lambda value: (value - low) / (high - low) < 0.6,
+            light=lambda value: (value - low) / (high - low) < 0.44,
         )
         for cell in matrix.cells
     ]
@@ -72,7 +72,7 @@ def residual_heatmap(matrix: Matrix) -> alt.LayerChart:
             cell,
             value=cell.residual,
             label="" if cell.residual is None else wording.signed(cell.residual, 1),
-            light=lambda value: abs(value) / end > 0.72,
+            light=lambda value: not -0.815 * end < value < 0.645 * end,
         )
         for cell in matrix.cells
     ]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from html import escape
 from pathlib import Path
-from uuid import uuid4
+from typing import Any
 
 from orchestrator.analysis.answers.analysis import Analysis, analyse
 from orchestrator.analysis.answers.curves import CurveSet, curve_set, response_set, trials_to_draw
@@ -22,6 +22,7 @@ from orchestrator.analysis.page.budget import budget_section
 from orchestrator.analysis.page.divergence import divergence_section
 from orchestrator.analysis.page.document import page
 from orchestrator.analysis.page.facts import facts_of, warnings_of
+from orchestrator.analysis.page.figures import write_figures
 from orchestrator.analysis.page.findings import findings_section
 from orchestrator.analysis.page.good_rates import good_rates_section
 from orchestrator.analysis.page.layer_ridges import layer_section
@@ -35,37 +36,50 @@ from orchestrator.analysis.page.specialists import specialists_section
 from orchestrator.analysis.page.theme import OPTIMIZER_COLOURS, STATE_COLOURS
 from orchestrator.analysis.page.tuning import tuning_section
 from orchestrator.analysis.page.variance import variance_section
+from orchestrator.analysis.page.whole_files import ready_folder, write_whole
 from orchestrator.errors import UsageError
 
 
-def write_report(page_data: PageData, path: Path, *, written_at: datetime | None = None) -> None:
-    """Writes the page of one sweep, whole or not at all.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """A page and what is drawn on it."""
+
+    html: str
+    charts: Mapping[str, Mapping[str, Any]]
+    """Vega-Lite specifications by name, in the order of the page."""
+
+
+def write_report(
+    page_data: PageData, path: Path, *, figures: Path | None = None, written_at: datetime | None = None
+) -> tuple[Path, ...]:
+    """Writes the page of one sweep, whole or not at all, and its plots as files.
 
     Args:
         page_data: See `load_page_data`.
         path: The HTML file; an existing one is replaced.
+        figures: A folder for every plot as SVG, PDF and PNG, made if it is missing; None writes none.
         written_at: The time that the page states (UTC); None takes now.
 
+    Returns:
+        The files of the figures.
+
     Raises:
-        UsageError: The file cannot be written there.
+        UsageError: A file cannot be written there.
     """
-    html = render(page_data, written_at=written_at or datetime.now(UTC))
-    temporary = path.with_name(f".{path.name}.{uuid4().hex}.tmp")
+    if figures is not None:
+        ready_folder(figures)
+    report = render(page_data, written_at=written_at or datetime.now(UTC))
     try:
-        with temporary.open("w", encoding="utf-8", newline="\n") as file:
-            file.write(html)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        write_whole({path: report.html.encode()})
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise UsageError(
             f"the report cannot be written to {path}: {error.strerror}; choose another place with -o"
         ) from error
+    return () if figures is None else write_figures(report.charts, figures)
 
 
-def render(page_data: PageData, *, written_at: datetime) -> str:
-    """The page of one sweep as HTML."""
+def render(page_data: PageData, *, written_at: datetime) -> Report:
+    """The page of one sweep."""
     analysis = analyse(page_data.data)
     summary = summarise(page_data.trials, page_data.planned, grid=page_data.facts.grid)
     labels = {cell.key: row.label for row in summary.rows for cell in row.cells}
@@ -91,10 +105,10 @@ def render(page_data: PageData, *, written_at: datetime) -> str:
         methods_section(page_data.data, analysis),
         Section(html=_footer(page_data, written_at)),
     ]
-    return page(
-        title=f"{page_data.sweep} - bocb report",
-        body="\n".join(section.html for section in sections),
-        charts={name: chart for section in sections for name, chart in section.charts.items()},
+    charts = {name: chart for section in sections for name, chart in section.charts.items()}
+    body = wording.visible("\n".join(section.html for section in sections))
+    return Report(
+        html=page(title=wording.visible(f"{page_data.sweep} - bocb report"), body=body, charts=charts), charts=charts
     )
 
 

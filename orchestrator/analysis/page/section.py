@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from html import escape
@@ -9,6 +10,9 @@ from typing import Any
 
 import altair as alt
 
+from orchestrator.analysis.page import wording
+
+_CHART_NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 Chart = alt.Chart | alt.LayerChart | alt.FacetChart
 
 
@@ -18,7 +22,12 @@ class Section:
 
     html: str = ""
     charts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    """Vega-Lite specifications by name."""
+    """Vega-Lite specifications by name: small letters, digits and hyphens, as a name is an element's ID in the page
+    and a file's name among the figures."""
+
+    def __post_init__(self) -> None:
+        wrong = [name for name in self.charts if not _CHART_NAME.fullmatch(name)]
+        assert not wrong, f"{wrong} cannot name charts"  # noqa: S101 - no name from outside may come so far
 
 
 def section(
@@ -43,4 +52,15 @@ def plot(name: str) -> str:
 
 def spec(chart: Chart, description: str) -> dict[str, Any]:
     """A chart as a Vega-Lite specification, with what a screen reader says of it."""
-    return {**chart.to_dict(), "description": description, "config": {}}
+    return {**_visible(chart.to_dict()), "description": description, "config": {}}
+
+
+def _visible(value: Any) -> Any:
+    """A JSON value with all of its strings as `wording.visible` has them."""
+    if isinstance(value, str):
+        return wording.visible(value)
+    if isinstance(value, list):
+        return [_visible(item) for item in value]
+    if isinstance(value, dict):
+        return {_visible(key): _visible(item) for key, item in value.items()}
+    return value

@@ -39,7 +39,7 @@ def folded(summary: str, content: str) -> str:
     """A table that opens on a click."""
     return (
         f'<details class="table"><summary>{escape(summary)}</summary>'
-        f'<div class="scroll" tabindex="0">{content}</div></details>'
+        f'<div class="scroll" role="region" aria-label="{escape(summary)}" tabindex="0">{content}</div></details>'
     )
 
 

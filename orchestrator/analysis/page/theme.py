@@ -1,8 +1,9 @@
 """Colours and sizes of the plots.
 
 Text and lines of the plots are `currentColor`, so that one drawing follows the page into dark mode and onto paper.
-Palettes are colour-blind safe: viridis for accuracy, from orange to purple for
-residuals, after Tol for optimizers and parts of the variance.
+Palettes are colour-blind safe: viridis for accuracy, from orange to purple for residuals. Those of optimizers and
+states are as far apart as can be for normal, protan and deutan eyes among colours that stand out (3 : 1 and more)
+from white and from the dark page alike.
 """
 
 from __future__ import annotations
@@ -10,12 +11,15 @@ from __future__ import annotations
 from typing import Any
 
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
+FIGURE_FONT = "Arial, 'Liberation Sans', Helvetica, sans-serif"
+"""Of figures in files. vl-convert carries Liberation Sans, whose widths are Arial's: labels fit on any machine."""
+FIGURE_INK = "#1c2330"
 PAGE_WIDTH = 1120
 """Pixels that a plot may take: what a laptop of 1280 leaves."""
 
-OPTIMIZER_COLOURS = ("#4477aa", "#ee6677", "#228833", "#c9a227", "#3fb3d9", "#aa3377", "#8a8a8a")
+OPTIMIZER_COLOURS = ("#6485ff", "#bc370b", "#21a67a", "#2c6f6f", "#5959c8", "#e9640b", "#0090b1")
 OPTIMIZER_DASHES = ([1, 0], [6, 3], [2, 2], [8, 2, 2, 2])
-STATE_COLOURS = {"COMPLETE": "#4477aa", "DIVERGED": "#c9a227", "PRUNED": "#a8a8a8", "FAIL": "#d1495b"}
+STATE_COLOURS = {"COMPLETE": "#4070ae", "DIVERGED": "#c18a00", "PRUNED": "#919191", "FAIL": "#c8191e"}
 RESIDUAL_COLOURS = ["#7f3b08", "#c2700f", "#eda552", "#f8d9b0", "#f7f6f4", "#cfd3ea", "#9a92c9", "#6650a0", "#2d004b"]
 PART_COLOURS = {
     "backbone": "#9aa5b4",
@@ -25,7 +29,8 @@ PART_COLOURS = {
     "noise": "#e3d9c6",
 }
 """Parts of the variance: they differ in lightness too."""
-LIGHT_INK, DARK_INK = "#ffffff", "#17202a"
+LIGHT_INK, DARK_INK = "#ffffff", "#050608"
+"""Ink on coloured squares: on any colour one of the two has a contrast of 4.5 : 1."""
 
 _LINE = "currentColor"
 

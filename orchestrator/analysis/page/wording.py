@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -18,7 +19,16 @@ SOURCE_LONG = {
     Source.SEARCH: "best design or tune trial, not confirmed",
     Source.DEFAULT: "mean of the default trials, nothing tuned here",
 }
+_UNSHOWABLE = re.compile(
+    "[\u202a-\u202e\u2066-\u2069]"  # turn the direction of what follows: numbers would read backwards
+    "|[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"  # no XML may hold them; NUL ends vl-convert's process
+)
 STATE_WORDS = {"COMPLETE": "complete", "DIVERGED": "diverged", "PRUNED": "pruned", "FAIL": "failed"}
+
+
+def visible(text: str) -> str:
+    """The text with a sign for each character that cannot be shown or would change how its surroundings are."""
+    return text if text.isprintable() else _UNSHOWABLE.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def percent(fraction: float | None, digits: int = 2) -> str:
