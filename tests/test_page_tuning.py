@@ -45,7 +45,7 @@ class Made:
 
 def page_of(rows: sweep_rows.Rows) -> str:
     """The page of a sweep up to its scripts."""
-    html = render(load_page_data(sweep_rows.connect(rows), "s"), written_at=WRITTEN)
+    html = render(load_page_data(sweep_rows.connect(rows), "s"), written_at=WRITTEN).html
     return html.split("<script>")[0]
 
 

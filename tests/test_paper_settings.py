@@ -291,7 +291,7 @@ def test_a_sweep_over_the_grid_is_stopped_continued_verified_and_reported(tmp_pa
         row.hp == rows[key].hp and row.hp_source == rows[key].hp_source for key, row in repeated.items() if key
     )
     page = read(open_store(str(tmp_path / "cut")), lambda connection: load_page_data(connection, "small"))
-    assert "default: 1 seed at the paper's setting" in html.unescape(render(page, written_at=datetime.now(UTC)))
+    assert "default: 1 seed at the paper's setting" in html.unescape(render(page, written_at=datetime.now(UTC)).html)
 
 
 @pytest.mark.usefixtures("planted_settings")

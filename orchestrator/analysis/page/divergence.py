@@ -99,7 +99,7 @@ def _chart(
             .mark_text(fontSize=clamp(width / 3.4, 9, 11))
             .encode(
                 text=alt.Text("rate:Q", format=".0f"),
-                color=alt.condition("datum.rate > 25", alt.value(LIGHT_INK), alt.value(DARK_INK)),
+                color=alt.condition("datum.rate > 51", alt.value(LIGHT_INK), alt.value(DARK_INK)),
             )
         )
     return alt.layer(*layers).properties(width=width * len(columns), height=height * len(rows))
