@@ -19,9 +19,6 @@ class Initialisation(StrEnum):
     drawn as the ones they replace."""
     TORCHVISION = "torchvision"
     """Those of torchvision's class: for AlexNet torch's own, uniform within 1/sqrt(fan-in)."""
-    JAX = "jax"
-    """Those of the original ViT in JAX, as timm's VisionTransformer has them under that name: Xavier uniform, nearly
-    zero biases in the MLPs, classifier from 0."""
     AUTHORS = "authors"
     """Those of the code that the network's authors released, written again beside the network."""
     OWN = "own"

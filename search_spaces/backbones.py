@@ -51,12 +51,11 @@ BACKBONES: tuple[BackboneInfo, ...] = (
             "mlp_ratio": 2.0,
             "class_token": False,
             "global_pool": "avg",
-            "weight_init": "jax",
         },
         takes_image_size=True,
         takes_drop_path=True,
         image_sizes=(8,),
-        initialisation=Initialisation.JAX,
+        initialisation=Initialisation.TIMM,
         source="own form of timm VisionTransformer for 8 px: 16 patches of 2 px, mean of the tokens",
     ),
     BackboneInfo(
