@@ -71,7 +71,7 @@ class Recipe:
     warmup_share: float = 0.0
     """Share of the run in which the rate rises linearly; part of the cosine's horizon."""
     warmup_start_share: float = 1e-5
-    """The warm-up starts at this share of the rate. A weight that starts from 0 is nearly 0 after such a first step, and
+    """The warm-up starts at this share of the rate. A weight that starts from 0 is nearly 0 after such a step, and
     LAMB and LARS, whose steps are in proportion to a weight's norm, then need thousands of steps to make it grow."""
     min_lr: float = 0.0
     """The cosine ends here, or at the peak where that is lower still."""

@@ -330,3 +330,13 @@ def test_a_sweep_under_way_has_a_page() -> None:
     html = render(data, written_at=datetime(2026, 3, 2, tzinfo=UTC)).html
     assert "Nothing can be said about coupling yet" in html
     assert "best design or tune trial, not confirmed" in html
+
+
+def test_an_imported_table_has_no_parts_about_training() -> None:
+    rows = sweep_rows.made_up_sweep(["a", "b"], ["sgd", "adam"], points=0, seeds=2)
+    trials = tuple(replace(row, role="imported", hp="{}", epochs_done=0, repeats=None) for row in rows.trials)
+    page = render(PageData(data=data_of(list(trials))), written_at=datetime(2026, 3, 2, tzinfo=UTC)).html
+    assert "What was found" in page
+    assert "Robustness" in page
+    assert not [title for title in ("Learning curves", "What ended how") if f"<h2>{title}</h2>" in page]
+    assert "hp distance" not in page.split("<h2>Robustness</h2>")[1].split("<section>")[0], "an empty column is shown"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from html import escape
@@ -38,6 +38,7 @@ from orchestrator.analysis.page.tuning import tuning_section
 from orchestrator.analysis.page.variance import variance_section
 from orchestrator.analysis.page.whole_files import ready_folder, write_whole
 from orchestrator.errors import UsageError
+from orchestrator.store.schema import TrialRow
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +101,7 @@ def render(page_data: PageData, *, written_at: datetime) -> Report:
             summary.optimizers,
         ),
         robustness_section(analysis.robustness, labels),
-        _counts(summary),
+        Section() if _are_imported(page_data.trials) else _counts(summary),
         _failures(page_data, summary, labels),
         methods_section(page_data.data, analysis),
         Section(html=_footer(page_data, written_at)),
@@ -110,6 +111,11 @@ def render(page_data: PageData, *, written_at: datetime) -> Report:
     return Report(
         html=page(title=wording.visible(f"{page_data.sweep} - bocb report"), body=body, charts=charts), charts=charts
     )
+
+
+def _are_imported(trials: Sequence[TrialRow]) -> bool:
+    """Whether nothing was trained here: there are no curves, and how trials ended is what the file says."""
+    return {trial.role for trial in trials} == {"imported"}
 
 
 def _head(page_data: PageData, summary: SweepSummary) -> Section:
@@ -171,6 +177,8 @@ def _tuning(
 def _curves(page_data: PageData, summary: SweepSummary, labels: Mapping[CellKey, str]) -> Section:
     title = "Learning curves"
     curves = curve_set(trials_to_draw(page_data.trials), page_data.curves)
+    if _are_imported(page_data.trials):
+        return Section()
     if not curves.lines:
         return section(title, "No learning curve of a trial with a score is in the store yet.")
     figure = f"<figure>{plot('learning-curves')}</figure>" + tables.folded(
@@ -243,5 +251,5 @@ def _failures(page_data: PageData, summary: SweepSummary, labels: Mapping[CellKe
 def _footer(page_data: PageData, written_at: datetime) -> str:
     codes = sorted({trial.code_version for trial in page_data.trials})
     made = f"Written by bocb on {wording.moment(written_at)} from the store alone."
-    what = "Results were imported" if {trial.role for trial in page_data.trials} == {"imported"} else "Trials ran"
+    what = "Results were imported" if _are_imported(page_data.trials) else "Trials ran"
     return f"<footer>{escape(made)} {what} with: {escape(', '.join(codes) or 'nothing yet')}.</footer>"

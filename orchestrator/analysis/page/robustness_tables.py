@@ -32,10 +32,12 @@ def robustness_section(answer: Robustness, labels: Mapping[CellKey, str]) -> Sec
     optimizers = [(one.optimizer or "", one) for one in answer.optimizers]
     if not any(_says_something(one) for _, one in (*backbones, *optimizers)):
         return Section()
-    content = _sides("backbone", backbones) + _sides("optimizer", optimizers)
+    entries = [_entries(one) for _, one in (*backbones, *optimizers)]
+    columns = [place for place in range(len(COLUMNS)) if any(values[place] != wording.NOTHING for values in entries)]
+    content = _sides("backbone", backbones, columns) + _sides("optimizer", optimizers, columns)
     if answer.corruption is not None:
         content += _corruption(answer.corruption, labels)
-    return section("Robustness", _caption(answer), content)
+    return section("Robustness", _caption(answer, columns), content)
 
 
 def _says_something(one: SideRobustness) -> bool:
@@ -45,9 +47,9 @@ def _says_something(one: SideRobustness) -> bool:
     )
 
 
-def _caption(answer: Robustness) -> str:
+def _caption(answer: Robustness, columns: Sequence[int]) -> str:
     parts = ["The smaller, the more robust, but for the width of good learning rates."]
-    parts += [f"{name.capitalize()}: {words}." for name, words in COLUMNS.items()]
+    parts += [f"{name.capitalize()}: {COLUMNS[name]}." for name in _chosen(tuple(COLUMNS), columns)]
     settings = answer.confirmed_settings + answer.searched_settings
     if answer.searched_settings:
         parts.append(
@@ -59,11 +61,19 @@ def _caption(answer: Robustness) -> str:
     return " ".join(parts)
 
 
-def _sides(what: str, sides: Sequence[tuple[str, SideRobustness]]) -> str:
+def _sides(what: str, sides: Sequence[tuple[str, SideRobustness]], columns: Sequence[int]) -> str:
+    """One table; columns that are empty in all of them are left out."""
     content = tables.table(
-        f"Robustness of each {what}.", (what,), tuple(COLUMNS), ((name, *_entries(one)) for name, one in sides)
+        f"Robustness of each {what}.",
+        (what,),
+        _chosen(tuple(COLUMNS), columns),
+        ((name, *_chosen(_entries(one), columns)) for name, one in sides),
     )
     return _shown(f"Robustness of each {what} as a table", content, len(sides))
+
+
+def _chosen(values: Sequence[str], columns: Sequence[int]) -> tuple[str, ...]:
+    return tuple(values[place] for place in columns)
 
 
 def _shown(summary: str, content: str, rows: int) -> str:
