@@ -134,7 +134,7 @@ def test_small_files_are_fetched_once_for_a_query(store, object_store):
         ask(store, "SELECT count(*), max(val_top1) FROM curves JOIN trials USING (sweep)")
     files = [request for request in seen if request.endswith(".parquet")]
     assert len(files) == len(set(files)) == 5  # 3 of curves, 2 of trials, although DuckDB opens each twice
-    assert len(seen) < 50  # the rest is per sweep and table
+    assert len(seen) < 60  # the rest is per sweep and table
 
 
 def test_a_command_says_nothing_but_its_answer(store):
