@@ -136,7 +136,7 @@ def test_networks_for_digits_learn(backbone: str) -> None:
     trainer = make_trainer(trial(backbone, hp=hp, data=data, recipe=named_recipe("digits"), epochs=3))
     curve = run(trainer, 3)
     assert curve[-1].train_loss < curve[0].train_loss
-    assert curve[-1].val_top1 > 0.6
+    assert curve[-1].val_top1 > 0.5
     assert abs(trainer.evaluate_test() - curve[-1].val_top1) < 0.15
 
 
