@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import TypeVar
 
 import duckdb
 import pyarrow as pa
@@ -16,19 +15,12 @@ from orchestrator.store.latest import newest_rows
 from orchestrator.store.live import TableFiles, paths_of, read_live, require
 from orchestrator.store.rows import decode_rows
 from orchestrator.store.schema import (
-    AttemptRow,
-    CorruptionRow,
-    CurveRow,
-    LayerRow,
+    R,
     Row,
-    SweepRow,
-    TrialRow,
     arrow_schema,
     columns_of,
 )
 from orchestrator.store.store import SweepStore
-
-R = TypeVar("R", SweepRow, TrialRow, CurveRow, LayerRow, CorruptionRow, AttemptRow)
 
 ANY: Mapping[str, str | Collection[str]] = {}
 """A condition that every row fulfils."""

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 import pyarrow as pa
 
@@ -22,19 +22,12 @@ from orchestrator.store.schema import (
     ROW_TYPES,
     SMALL,
     TEXT,
-    AttemptRow,
-    CorruptionRow,
-    CurveRow,
-    LayerRow,
+    R,
     Row,
-    SweepRow,
-    TrialRow,
     arrow_schema,
     columns_of,
 )
 from orchestrator.store.seal import sealed_writer
-
-R = TypeVar("R", SweepRow, TrialRow, CurveRow, LayerRow, CorruptionRow, AttemptRow)
 
 
 def _is_integer(limit: int, value: Any) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import Field, dataclass, field, fields
 from datetime import datetime
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import pyarrow as pa
 
@@ -320,6 +320,8 @@ class AttemptRow:
 
 
 Row = SweepRow | TrialRow | CurveRow | LayerRow | CorruptionRow | AttemptRow
+R = TypeVar("R", SweepRow, TrialRow, CurveRow, LayerRow, CorruptionRow, AttemptRow)
+"""One kind of row, for what takes and gives rows of the same table."""
 ROW_TYPES: tuple[type[Row], ...] = (SweepRow, TrialRow, CurveRow, LayerRow, CorruptionRow, AttemptRow)
 
 WRITE_ORDER: tuple[type[Row], ...] = (SweepRow, CurveRow, LayerRow, CorruptionRow, AttemptRow, TrialRow)
