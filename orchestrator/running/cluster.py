@@ -7,10 +7,9 @@ import socket
 import tempfile
 import time
 import uuid
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import psutil
@@ -48,6 +47,8 @@ def connected(address: str | None) -> Iterator[None]:
     Raises:
         ClusterError: The cluster cannot be reached.
     """
+    if address == "auto":
+        address = _cluster_of_this_job() or address
     if address is not None:
         _check_reachable(address)
     others = psutil.Process().children()
@@ -176,7 +177,7 @@ def check_store_is_shared(store: SweepStore) -> None:
         for node in nodes:
             strategy = NodeAffinitySchedulingStrategy(node_id=node["NodeID"], soft=False)
             question = _exists.options(scheduling_strategy=strategy, num_cpus=0)
-            if not _answer(partial(question.remote, store.files.root, probe), node["NodeManagerHostname"]):
+            if not _answer(question.remote(store.files.root, probe), node["NodeManagerHostname"]):
                 raise ClusterError(
                     f"node {node['NodeManagerHostname']} cannot see the store {store.files.root}; "
                     "use a path that every node shares"
@@ -185,13 +186,9 @@ def check_store_is_shared(store: SweepStore) -> None:
         store.files.delete(probe)
 
 
-def _answer(ask: Callable[[], Any], host: str) -> bool:
+def _answer(question: ray.ObjectRef[bool], host: str) -> bool:
     try:
-        try:
-            return bool(ray.get(ask(), timeout=NODE_SECONDS))
-        except ray.exceptions.RuntimeEnvSetupError:
-            # The agent that sets it up may itself still be starting on a busy node.
-            return bool(ray.get(ask(), timeout=NODE_SECONDS))
+        return ray.get(question, timeout=NODE_SECONDS)
     except ray.exceptions.RayError as error:
         raise ClusterError(f"node {host} does not answer: {_first_line(error)}") from None
 
@@ -199,6 +196,19 @@ def _answer(ask: Callable[[], Any], host: str) -> bool:
 @ray.remote
 def _exists(root: str, name: str) -> bool:
     return Store(root).files.exists(name)
+
+
+def _cluster_of_this_job() -> str | None:
+    """The address of the cluster that runs this process as a job; None where none does.
+
+    Ray's own `auto` is the cluster that was started last on this machine, for a job of another one too.
+    """
+    for process in psutil.Process().parents():
+        with suppress(psutil.Error):
+            if process.name() == "raylet":
+                flag = "--gcs-address="
+                return next((word.removeprefix(flag) for word in process.cmdline() if word.startswith(flag)), None)
+    return None
 
 
 def _check_reachable(address: str) -> None:

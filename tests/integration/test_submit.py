@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import shlex
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -27,6 +30,20 @@ class Cluster(NamedTuple):
     url: str
     token: str
     folder: Path
+
+
+@contextmanager
+def another_cluster(files: Path, mark: str) -> Iterator[None]:
+    """What a cluster that was started later leaves for Ray to find: a file with its address, and a raylet."""
+    command = ["exec -a raylet/raylet", shlex.quote(sys.executable), "-c 'import time; time.sleep(300)'"]
+    command.append("--gcs-address=127.0.0.1:9")
+    raylet = subprocess.Popen(["bash", "-c", " ".join(command)], env={"BOCB_TEST_RUN": mark})
+    try:
+        (files / "ray_current_cluster").write_text("127.0.0.1:9")
+        yield
+    finally:
+        raylet.kill()
+        raylet.wait()
 
 
 def free_ports(count: int) -> list[int]:
@@ -50,6 +67,8 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     command += [f"--port={port}", f"--dashboard-port={jobs}", "--dashboard-host=127.0.0.1"]
     command += [f"--ray-client-server-port={client}", f"--dashboard-agent-listen-port={agent}"]
     command += [f"--dashboard-agent-grpc-port={grpc}", "--node-ip-address=127.0.0.1", "--include-dashboard=true"]
+    files = Path(tempfile.mkdtemp(prefix="ray-"))  # a short path: it holds sockets
+    command.append(f"--temp-dir={files}")
     variables = environment(
         folder / "unused",
         RAY_AUTH_MODE="token",
@@ -63,8 +82,9 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         head = subprocess.Popen(command, env=variables, cwd=folder, stdout=output, stderr=subprocess.STDOUT)
     url = f"http://127.0.0.1:{jobs}"
     try:
-        wait_for_server(url, token, head, folder / "head.txt")
-        yield Cluster(url, token, folder)
+        wait_for_server(url, token, head, folder / "head.txt", files / "ray_current_cluster")
+        with another_cluster(files, mark):
+            yield Cluster(url, token, folder)
     finally:
         head.send_signal(signal.SIGTERM)
         try:
@@ -73,19 +93,20 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
             head.kill()
             head.wait()
         end_marked(mark)
+        shutil.rmtree(files)
 
 
-def wait_for_server(url: str, token: str, head: subprocess.Popen[bytes], output: Path) -> None:
+def wait_for_server(url: str, token: str, head: subprocess.Popen[bytes], output: Path, address: Path) -> None:
+    """Until the job server answers, and the head has left its address in a file."""
     deadline = time.monotonic() + 90
     request = urllib.request.Request(f"{url}/api/version", headers={"Authorization": f"Bearer {token}"})
     while True:
-        try:
-            with urllib.request.urlopen(request, timeout=5):
+        with suppress(OSError), urllib.request.urlopen(request, timeout=5):
+            if address.exists():
                 return
-        except (urllib.error.URLError, OSError):
-            assert head.poll() is None, output.read_text()
-            assert time.monotonic() < deadline, output.read_text()
-            time.sleep(0.5)
+        assert head.poll() is None, output.read_text()
+        assert time.monotonic() < deadline, output.read_text()
+        time.sleep(0.5)
 
 
 SPEC = """
