@@ -25,8 +25,8 @@ def analyze(
     from orchestrator.analysis.answers.analysis import analyse, analyse_as_paper
     from orchestrator.analysis.answers.as_json import as_json as to_json
     from orchestrator.analysis.answers.load import load_sweep
-    from orchestrator.answer_tables import analysis_text, paper_text
     from orchestrator.store.query import read
+    from orchestrator.terminal.analysis_text import analysis_text, paper_text
 
     opened = existing_store(store)
     opened.existing_sweep(sweep)
@@ -85,8 +85,8 @@ def compare(
     from orchestrator.analysis.answers.as_json import as_json as to_json
     from orchestrator.analysis.answers.comparison import compare_sweeps
     from orchestrator.analysis.answers.load import load_sweep
-    from orchestrator.comparison_tables import comparison_text
     from orchestrator.store.query import read
+    from orchestrator.terminal.comparison_text import comparison_text
 
     if first == second:
         raise UsageError(f"{first} is one sweep; name two to compare")

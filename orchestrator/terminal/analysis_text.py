@@ -12,7 +12,7 @@ from orchestrator.analysis.answers.coupling_records import SumsOfSquares
 from orchestrator.analysis.answers.paper_way import PaperWay
 from orchestrator.analysis.answers.regret import BestOfBackbone
 from orchestrator.analysis.answers.verdict import verdict
-from orchestrator.narrow_tables import bullets, narrow_table
+from orchestrator.terminal.narrow_tables import bullets, narrow_table
 
 INTERACTION_LEGEND = (
     "n: results per cell.",

@@ -17,7 +17,7 @@ from functools import cache
 from pathlib import Path
 
 from orchestrator.errors import UsageError
-from orchestrator.result_file import Record, parse_file, read_bytes
+from orchestrator.importing.csv_file import Record, parse_file, read_bytes
 from search_spaces.backbones import list_backbones
 from search_spaces.optimizers import list_optimizers
 from search_spaces.paper_names import SHORT_NAMES

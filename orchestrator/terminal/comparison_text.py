@@ -10,7 +10,7 @@ from rich.text import Text
 from orchestrator.analysis.answers.comparison_records import CellDifference, CellName, Comparison, Side
 from orchestrator.analysis.answers.summary import counted
 from orchestrator.analysis.statistics.paired_tables import MeanDifference
-from orchestrator.narrow_tables import narrow_table
+from orchestrator.terminal.narrow_tables import narrow_table
 
 NAMES_SHOWN = 5
 CELLS_SHOWN = 60
