@@ -33,7 +33,7 @@ def is_below(path: Path, *folders: str) -> bool:
 LAYERS = (
     *(("search_spaces",), ("trainers",), ("orchestrator/store",)),
     ("orchestrator/planning", "orchestrator/worker", "orchestrator/analysis/statistics"),
-    *(("orchestrator/analysis/answers",), ("orchestrator/analysis/page",)),
+    *(("orchestrator/analysis/trials",), ("orchestrator/analysis/answers",), ("orchestrator/analysis/page",)),
     ("orchestrator/running", "orchestrator/importing"),
     *(("orchestrator/upkeep", "orchestrator/terminal"), ("orchestrator/commands",)),
 )

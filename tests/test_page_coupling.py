@@ -13,7 +13,6 @@ import pytest
 
 from orchestrator.analysis.answers.analysis import Analysis, analyse
 from orchestrator.analysis.answers.deviations import confounding, deviations
-from orchestrator.analysis.answers.load import PageData, SpecFacts, SweepData, load_page_data
 from orchestrator.analysis.answers.matrix import Matrix, matrix_of
 from orchestrator.analysis.answers.summary import SweepSummary, summarise
 from orchestrator.analysis.page import wording
@@ -25,6 +24,9 @@ from orchestrator.analysis.page.rank_diagram import ranks_section
 from orchestrator.analysis.page.report import render
 from orchestrator.analysis.page.specialists import specialists_section
 from orchestrator.analysis.page.variance import parts_of, variance_section
+from orchestrator.analysis.trials.load import load_page_data
+from orchestrator.analysis.trials.spec_facts import SpecFacts
+from orchestrator.analysis.trials.sweep_data import PageData, SweepData
 from orchestrator.store.schema import TrialRow
 from tests import sweep_rows
 from tests.sweep_rows import trial

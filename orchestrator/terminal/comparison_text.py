@@ -8,7 +8,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from orchestrator.analysis.answers.comparison_records import CellDifference, CellName, Comparison, Side
-from orchestrator.analysis.answers.summary import counted
+from orchestrator.analysis.counted import counted
 from orchestrator.analysis.statistics.paired_tables import MeanDifference
 from orchestrator.terminal.narrow_tables import narrow_table
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from orchestrator.analysis.answers.score_tables import ScoreTable
+from orchestrator.analysis.trials.score_table import ScoreTable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

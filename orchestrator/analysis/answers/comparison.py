@@ -22,9 +22,6 @@ from orchestrator.analysis.answers.comparison_records import (
     Summary,
 )
 from orchestrator.analysis.answers.coupling import coupling_of
-from orchestrator.analysis.answers.load import SweepData
-from orchestrator.analysis.answers.matched_tables import MatchedTables, match_tables
-from orchestrator.analysis.answers.score_tables import CONFIRMED, DEFAULT, IMPORTED, RowKey, ScoreTable, score_tables
 from orchestrator.analysis.statistics.paired_tables import (
     OrderAgreement,
     correlation,
@@ -32,6 +29,11 @@ from orchestrator.analysis.statistics.paired_tables import (
     order_agreement,
     welch_differences,
 )
+from orchestrator.analysis.trials.cells import RowKey
+from orchestrator.analysis.trials.matched_tables import MatchedTables, match_tables
+from orchestrator.analysis.trials.score_table import CONFIRMED, DEFAULT, IMPORTED, ScoreTable
+from orchestrator.analysis.trials.score_tables import score_tables
+from orchestrator.analysis.trials.sweep_data import SweepData
 from orchestrator.errors import UsageError
 from orchestrator.store.schema import TrialRow
 

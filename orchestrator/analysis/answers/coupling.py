@@ -21,7 +21,6 @@ from orchestrator.analysis.answers.coupling_records import (
     ScaleCoupling,
     SumsOfSquares,
 )
-from orchestrator.analysis.answers.score_tables import SHARED, ScoreTable, ScoreTables
 from orchestrator.analysis.statistics.additive import AdditiveFit, additive_fit
 from orchestrator.analysis.statistics.anova import TwoWayAnova, two_way_anova
 from orchestrator.analysis.statistics.influence import influence
@@ -37,6 +36,7 @@ from orchestrator.analysis.statistics.replicates import cell_means, without_empt
 from orchestrator.analysis.statistics.resampling import cross_seed_components, wild_bootstrap_p
 from orchestrator.analysis.statistics.scales import logit_scale, rank_scale, winsorised
 from orchestrator.analysis.statistics.variance_components import Interval, coupling_index, variance_components
+from orchestrator.analysis.trials.score_table import SHARED, ScoreTable, ScoreTables
 
 T = TypeVar("T")
 

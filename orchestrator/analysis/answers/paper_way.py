@@ -10,8 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
-from orchestrator.analysis.answers.score_tables import ScoreTable, ScoreTables
-from orchestrator.analysis.answers.tuned_settings import setting_table
 from orchestrator.analysis.statistics.hp_distance import Ties, hp_distances, own_list_steps
 from orchestrator.analysis.statistics.paper_way import (
     Eq1Variant,
@@ -20,6 +18,8 @@ from orchestrator.analysis.statistics.paper_way import (
     overall_ranking,
     trimmed_summary,
 )
+from orchestrator.analysis.trials.score_table import ScoreTable, ScoreTables
+from orchestrator.analysis.trials.tuned_settings import setting_table
 from orchestrator.store.schema import TrialRow
 
 GAMMAS: Mapping[str, float] = {"imagenet": 1.0}

@@ -11,10 +11,7 @@ from numpy.typing import NDArray
 from orchestrator.analysis.answers.corruptions import CorruptionAnswer, CorruptionScore, corruption_answer
 from orchestrator.analysis.answers.default_distance import DefaultDistance, default_distances
 from orchestrator.analysis.answers.layers import LayerAnswer, LayerValues, layer_answer
-from orchestrator.analysis.answers.score_tables import ScoreTable, ScoreTables, has_score
 from orchestrator.analysis.answers.seeds import SeedAnswer, SpreadOfSide, seed_answer
-from orchestrator.analysis.answers.summary import CellKey
-from orchestrator.analysis.answers.tuned_settings import SettingTable, setting_table
 from orchestrator.analysis.statistics.failure_rates import exact_rates
 from orchestrator.analysis.statistics.hp_distance import (
     OFF,
@@ -24,6 +21,10 @@ from orchestrator.analysis.statistics.hp_distance import (
     own_list_steps,
     steps_from_default,
 )
+from orchestrator.analysis.trials.cells import CellKey
+from orchestrator.analysis.trials.results import has_score
+from orchestrator.analysis.trials.score_table import ScoreTable, ScoreTables
+from orchestrator.analysis.trials.tuned_settings import SettingTable, setting_table
 from orchestrator.store.schema import TrialRow
 
 

@@ -8,16 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from orchestrator.analysis.answers.score_tables import (
-    CONFIRMED,
-    DEFAULT,
-    IMPORTED,
-    RowKey,
-    ScoreTable,
-    ScoreTables,
-)
 from orchestrator.analysis.statistics.log_variance import FTest, RelativeSpread
 from orchestrator.analysis.statistics.seed_variance import CellSpread, SeedVariance, seed_variance
+from orchestrator.analysis.trials.cells import RowKey
+from orchestrator.analysis.trials.score_table import CONFIRMED, DEFAULT, IMPORTED, ScoreTable, ScoreTables
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

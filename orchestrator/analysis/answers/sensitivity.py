@@ -10,16 +10,16 @@ from numpy.typing import NDArray
 from scipy.special import stdtrit
 
 from orchestrator.analysis.answers.cell_optimum import Optimum, optimum_of
-from orchestrator.analysis.answers.design_points import Design, lay_out
 from orchestrator.analysis.answers.hyperparameter_shares import PedAnova, Sobol, ped_anova_of, sobol_by_cell
 from orchestrator.analysis.answers.rate_response import RateResponse, rate_response
-from orchestrator.analysis.answers.roles import require_role, trials_of_role
-from orchestrator.analysis.answers.score_tables import Exclusion, has_score, key_of
-from orchestrator.analysis.answers.summary import CellKey, cells_in_order
-from orchestrator.analysis.answers.tuned_settings import by_cell
 from orchestrator.analysis.answers.tuning import BAND_CONFIDENCE, AlphaTunability, TuningPoint, tuning_of
 from orchestrator.analysis.statistics.near_optimal import NearOptimalVolume, near_optimal_volume
 from orchestrator.analysis.statistics.tuning_curves import CdfBand, cdf_band
+from orchestrator.analysis.trials.cells import CellKey, by_cell, cells_in_order, key_of
+from orchestrator.analysis.trials.design_points import Design, lay_out
+from orchestrator.analysis.trials.results import has_score
+from orchestrator.analysis.trials.roles import require_role, trials_of_role
+from orchestrator.analysis.trials.score_table import Exclusion
 from orchestrator.store.schema import TrialRow
 
 EPSILONS = (0.5, 1.0, 2.0)

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from orchestrator.analysis.answers.design_points import Design
 from orchestrator.analysis.statistics.gaussian_process import MAX_POINTS, candidate_kernels, fit_surrogates
 from orchestrator.analysis.statistics.shared_settings import (
     Scale,
@@ -17,6 +16,7 @@ from orchestrator.analysis.statistics.shared_settings import (
     split_seed_regret,
 )
 from orchestrator.analysis.statistics.variance_shares import LEAST_POINTS, LEAST_R_SQUARED
+from orchestrator.analysis.trials.design_points import Design
 
 GRID_PLACES = 1024
 """Places of the grid, at most, on which a surrogate is asked for the effective dimension."""

@@ -10,7 +10,7 @@ from orchestrator.analysis.answers.budget import CouplingPoint
 from orchestrator.analysis.answers.coupling_records import Coupling
 from orchestrator.analysis.answers.optimizers import OptimizerSensitivity
 from orchestrator.analysis.answers.regret import RegretAnswer
-from orchestrator.analysis.answers.summary import counted
+from orchestrator.analysis.counted import counted
 
 LEVEL = 0.05
 """Of the one primary test."""

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from orchestrator.analysis.answers.analysis import Analysis
-from orchestrator.analysis.answers.complete_table import LeftOut
 from orchestrator.analysis.answers.deviations import confounding, deviations
-from orchestrator.analysis.answers.load import SweepData
-from orchestrator.analysis.answers.summary import counted
+from orchestrator.analysis.counted import counted
 from orchestrator.analysis.page import tables, wording
 from orchestrator.analysis.page.section import Section, section
+from orchestrator.analysis.trials.complete_table import LeftOut
+from orchestrator.analysis.trials.sweep_data import SweepData
 
 PAPER = "arXiv 2410.06373"
 STATISTICS = (

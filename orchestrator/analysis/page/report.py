@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.analysis.answers.analysis import Analysis, analyse
-from orchestrator.analysis.answers.curves import CurveSet, curve_set, response_set, trials_to_draw
 from orchestrator.analysis.answers.deviations import confounding
 from orchestrator.analysis.answers.layer_profiles import layer_profiles
-from orchestrator.analysis.answers.load import MAX_FAILURES, PageData
-from orchestrator.analysis.answers.summary import CellKey, SweepSummary, counted, summarise
-from orchestrator.analysis.answers.tuned_settings import default_settings
+from orchestrator.analysis.answers.learning_curves import CurveSet, curve_set
+from orchestrator.analysis.answers.rate_points import response_set
+from orchestrator.analysis.answers.summary import SweepSummary, summarise
+from orchestrator.analysis.counted import counted
 from orchestrator.analysis.page import plots, tables, wording
 from orchestrator.analysis.page.budget import budget_section
 from orchestrator.analysis.page.divergence import divergence_section
@@ -37,6 +37,10 @@ from orchestrator.analysis.page.theme import OPTIMIZER_COLOURS, STATE_COLOURS
 from orchestrator.analysis.page.tuning import tuning_section
 from orchestrator.analysis.page.variance import variance_section
 from orchestrator.analysis.page.whole_files import ready_folder, write_whole
+from orchestrator.analysis.trials.cells import CellKey
+from orchestrator.analysis.trials.curves import trials_to_draw
+from orchestrator.analysis.trials.sweep_data import MAX_FAILURES, PageData
+from orchestrator.analysis.trials.tuned_settings import default_settings
 from orchestrator.errors import UsageError
 from orchestrator.store.schema import TrialRow
 

@@ -9,7 +9,8 @@ import altair as alt
 
 from orchestrator.analysis.answers.analysis import Analysis
 from orchestrator.analysis.answers.regret import BestOfBackbone, RegretAnswer
-from orchestrator.analysis.answers.summary import RowSummary, SweepSummary, counted
+from orchestrator.analysis.answers.summary import RowSummary, SweepSummary
+from orchestrator.analysis.counted import counted
 from orchestrator.analysis.page import tables, wording
 from orchestrator.analysis.page.section import Chart, Section, plot, section, spec
 from orchestrator.analysis.page.theme import OPTIMIZER_COLOURS, PAGE_WIDTH, clamp, text_width
