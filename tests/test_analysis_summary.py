@@ -13,6 +13,7 @@ from orchestrator.analysis.answers.learning_curves import curve_set
 from orchestrator.analysis.answers.rate_points import response_set
 from orchestrator.analysis.answers.summary import summarise
 from orchestrator.analysis.page import wording
+from orchestrator.analysis.page.report import render
 from orchestrator.analysis.statistics.intervals import mean_interval
 from orchestrator.analysis.trials.cells import CellKey
 from orchestrator.analysis.trials.counts import Counts
@@ -229,6 +230,19 @@ def test_loading_takes_the_newest_spec_and_this_sweep_only() -> None:
     assert data.running == 1
     (curve,) = data.curves
     assert (curve.trial_id, curve.epochs) == ("good", (1, 2, 3, 4, 5))
+
+
+def test_failures_of_a_cell_that_the_spec_no_longer_has_are_not_listed() -> None:
+    gone = trial(trial_id="gone", backbone="vgg11", state="FAIL", score=None, superseded=True)
+    rows = sweep_rows.Rows(
+        sweeps=[sweep_rows.sweep(sweep_rows.spec(["resnet18"], ["sgd"]), 1, version=2)],
+        trials=[gone, trial(trial_id="good", score=0.7)],
+        attempts=[sweep_rows.attempt(gone, exception="OutOfMemoryError")],
+    )
+    data = load_page_data(sweep_rows.connect(rows), "s")
+    assert data.failures == ()
+    assert data.data.superseded == 1
+    assert "vgg11" not in render(data, written_at=START).html
 
 
 def test_an_unknown_sweep_is_a_users_mistake() -> None:

@@ -102,7 +102,7 @@ def _load_failures(connection: duckdb.DuckDBPyConnection, sweep: str) -> tuple[F
     rows = connection.execute(
         "SELECT t.trial_id, t.backbone, t.recipe, t.optimizer, t.role, t.attempt, t.reason, a.exception "
         "FROM trials t LEFT JOIN attempts a USING (sweep, trial_id, attempt) "
-        "WHERE t.sweep = ? AND t.state = 'FAIL' ORDER BY t.trial_id LIMIT ?",
+        "WHERE t.sweep = ? AND t.state = 'FAIL' AND NOT t.superseded ORDER BY t.trial_id LIMIT ?",
         [sweep, MAX_FAILURES],
     ).fetchall()
     return tuple(
