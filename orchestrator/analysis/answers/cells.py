@@ -45,7 +45,7 @@ def cell_answers(tables: Iterable[ScoreTable]) -> tuple[CellAnswer, ...]:
 def _answer(table: ScoreTable, row: int, column: int) -> CellAnswer:
     scores = table.scores[row, column]
     scores = scores[np.isfinite(scores)]
-    spread = len(scores) > 1 and not table.response.startswith("tuned@")
+    spread = len(scores) > 1 and not table.is_tuned
     return CellAnswer(
         backbone=table.rows[row].backbone,
         recipe=table.rows[row].recipe,

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from orchestrator.analysis.statistics.corruption import CorruptionError, corruption_error, matched_drop
 from orchestrator.analysis.trials.cells import CellKey, by_cell
-from orchestrator.analysis.trials.tuned_settings import first_confirmed
+from orchestrator.analysis.trials.results import first_confirmed
 from orchestrator.store.schema import TrialRow
 
 

@@ -40,9 +40,6 @@ from orchestrator.analysis.trials.score_table import SHARED, ScoreTable, ScoreTa
 
 T = TypeVar("T")
 
-TUNED = "tuned@"
-"""Start of the names of responses that are the best of so many points of the shared design."""
-
 POINTS, LOGIT, RANK, WINSORISED = "points", "logit", "rank", "winsorised"
 """Scales: percentage points, log odds, rank within the backbone, points with failures raised to a floor."""
 
@@ -82,7 +79,7 @@ def coupling_of(table: ScoreTable, *, seed: int) -> Coupling:
     return Coupling(
         **{column.name: getattr(points, column.name) for column in fields(ScaleCoupling)},
         response=table.response,
-        paired=table.response == SHARED or table.response.startswith(TUNED),
+        paired=table.response == SHARED or table.is_tuned,
         influence=influence(scores, kept.rows, kept.columns),
         scales=OtherScales(
             logit=_on_scale(LOGIT, logit_scale(scores), kept, names, streams) if is_accuracy else None,

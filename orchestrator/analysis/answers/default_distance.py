@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from orchestrator.analysis.statistics.hp_distance import EpsOptimalDistance, eps_optimal_distance
 from orchestrator.analysis.trials.cells import by_cell
-from orchestrator.analysis.trials.results import has_score
-from orchestrator.analysis.trials.tuned_settings import SettingTable, first_confirmed
+from orchestrator.analysis.trials.results import first_confirmed, has_score
+from orchestrator.analysis.trials.tuned_settings import SettingTable
 from orchestrator.store.schema import TrialRow
 
 EPS = 1.0

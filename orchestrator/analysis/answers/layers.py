@@ -20,7 +20,7 @@ from orchestrator.analysis.statistics.weight_spectra import (
     summarise_layers,
 )
 from orchestrator.analysis.trials.cells import CellKey, by_cell
-from orchestrator.analysis.trials.tuned_settings import first_confirmed
+from orchestrator.analysis.trials.results import first_confirmed
 from orchestrator.store.schema import TrialRow
 
 LEAST_SIDE: Mapping[str, int] = {"alpha": LEAST_DIMENSION, "entropy": 1, "l2_norm": 1, "pca_energy": 1}

@@ -18,7 +18,7 @@ from orchestrator.analysis.statistics.paper_way import (
     overall_ranking,
     trimmed_summary,
 )
-from orchestrator.analysis.trials.score_table import ScoreTable, ScoreTables
+from orchestrator.analysis.trials.score_table import ROLE_OF, ScoreTable, ScoreTables
 from orchestrator.analysis.trials.tuned_settings import setting_table
 from orchestrator.store.schema import TrialRow
 
@@ -230,7 +230,7 @@ def _distances(trials: Sequence[TrialRow], table: ScoreTable) -> NDArray[np.floa
 
 def _costs(trials: Sequence[TrialRow], table: ScoreTable) -> NDArray[np.float64]:
     """Shape (b,): mean training time over rows, each row's relative to its mean; NaN without a whole column."""
-    role = {"confirmed": "confirm"}.get(table.response, table.response)
+    role = ROLE_OF[table.response]
     timed = [t for t in trials if t.role == role and t.state == "COMPLETE" and (t.train_seconds or 0.0) > 0]
     seconds: dict[tuple[str, str, str], list[float]] = defaultdict(list)
     for trial in timed:

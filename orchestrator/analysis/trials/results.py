@@ -40,3 +40,8 @@ def first_setting(trials: Sequence[TrialRow], role: str) -> list[TrialRow]:
     found = [trial for trial in trials if trial.role == role]
     numbers = {trial.number for trial, _ in results(found, role)} or {trial.number for trial in found}
     return [trial for trial in found if trial.number == min(numbers)]
+
+
+def first_confirmed(trials: Sequence[TrialRow]) -> list[TrialRow]:
+    """Of one cell the confirm trials with a score of its first setting that has any."""
+    return [trial for trial, _ in results(first_setting(trials, "confirm"), "confirm")]

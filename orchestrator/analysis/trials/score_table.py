@@ -10,7 +10,10 @@ from numpy.typing import NDArray
 from orchestrator.analysis.trials.cells import RowKey
 
 DEFAULT, SHARED, CONFIRMED, IMPORTED = "default", "shared", "confirmed", "imported"
-"""Names of responses; those of a budget of n points are `tuned@n`."""
+TUNED = "tuned@"
+"""Names of responses; those that are the best of n points of the shared design are `tuned@n`."""
+ROLE_OF = {CONFIRMED: "confirm", IMPORTED: "imported", DEFAULT: "default"}
+"""Responses whose replicates are seeds of one setting, the most trustworthy first, and the role of their trials."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +50,11 @@ class ScoreTable:
         return np.where(number > 0, total / np.maximum(number, 1), np.nan)
 
     @property
+    def is_tuned(self) -> bool:
+        """Whether a replicate is a set of design points, so that replicates differ by tuning and not by seed."""
+        return self.response.startswith(TUNED)
+
+    @property
     def has_answer(self) -> bool:
         """Whether at least two rows and two optimizers have a value: less is no table."""
         rows, columns = np.nonzero(np.isfinite(self.means))
@@ -63,7 +71,7 @@ class ScoreTables:
     @property
     def headline(self) -> ScoreTable | None:
         """The most trustworthy response that has an answer; None while there is none."""
-        return next((table for name in (CONFIRMED, IMPORTED, DEFAULT) if (table := self.named(name))), None)
+        return next((table for name in ROLE_OF if (table := self.named(name))), None)
 
     def named(self, response: str) -> ScoreTable | None:
         """A response that has an answer, by name."""

@@ -16,7 +16,9 @@ from orchestrator.analysis.trials.score_table import (
     CONFIRMED,
     DEFAULT,
     IMPORTED,
+    ROLE_OF,
     SHARED,
+    TUNED,
     Exclusion,
     ScoreTables,
 )
@@ -42,7 +44,7 @@ def score_tables(
     layout = Layout(trials, grid)
     excluded = [*_never_used(trials)]
     tables = []
-    for response, role in ((DEFAULT, "default"), (CONFIRMED, "confirm"), (IMPORTED, "imported")):
+    for response, role in ((name, ROLE_OF[name]) for name in (DEFAULT, CONFIRMED, IMPORTED)):
         chosen, left_out = _first_settings(trials, role, response)
         excluded += left_out
         if chosen:
@@ -51,7 +53,7 @@ def score_tables(
         common = design.common_points()
         if lost := int((~common).sum()):
             why = "they have no result in some cell yet, and a budget must mean the same points in all cells"
-            excluded.append(Exclusion(response="tuned@n", what="points of the shared design", count=lost, why=why))
+            excluded.append(Exclusion(response=f"{TUNED}n", what="points of the shared design", count=lost, why=why))
         points = [trial for trial in trials if trial.role == "design"]
         tables += [layout.table_of(name, scores, points) for name, scores in _from_design(design, common, rng)]
     return ScoreTables(tables=tuple(tables), excluded=tuple(excluded))
@@ -101,7 +103,7 @@ def _from_design(
     size = 1
     while size <= number:
         sets = order[: number // size * size].reshape(-1, size)
-        named.append((f"tuned@{size}", values[:, :, sets].max(axis=3)))
+        named.append((f"{TUNED}{size}", values[:, :, sets].max(axis=3)))
         size *= 2
     return named
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from orchestrator.analysis.trials.cells import CellKey, RowKey, by_cell, cells_in_order, key_of, rows_of
-from orchestrator.analysis.trials.results import has_score
+from orchestrator.analysis.trials.results import first_confirmed, has_score
 from orchestrator.store.schema import TrialRow
 from search_spaces.errors import UserError
 from search_spaces.optimizers import get_optimizer
@@ -66,13 +66,6 @@ def setting_table(trials: Sequence[TrialRow], *, grid: Sequence[CellKey] = ()) -
         confirmed=confirmed,
         searched=len(winners) - confirmed,
     )
-
-
-def first_confirmed(trials: Iterable[TrialRow]) -> list[TrialRow]:
-    """The confirm trials with a score of one cell's first setting that has any."""
-    confirmed = [trial for trial in trials if trial.role == "confirm" and has_score(trial)]
-    first = min((trial.number for trial in confirmed), default=None)
-    return [trial for trial in confirmed if trial.number == first]
 
 
 def default_settings(trials: Iterable[TrialRow], optimizers: Iterable[str]) -> Mapping[str, tuple[float, float]]:
