@@ -18,7 +18,8 @@ from orchestrator.analysis.answers.optimizers import OptimizerSensitivity, optim
 from orchestrator.analysis.answers.paper_way import PaperWay, paper_way
 from orchestrator.analysis.answers.ranks import RankAnswer, rank_answer
 from orchestrator.analysis.answers.regret import RegretAnswer, regret_answer
-from orchestrator.analysis.answers.robustness import Robustness, robustness
+from orchestrator.analysis.answers.robustness import robustness
+from orchestrator.analysis.answers.robustness_records import Robustness
 from orchestrator.analysis.answers.sensitivity import CellSensitivity, sensitivity
 from orchestrator.analysis.trials.cells import CellKey
 from orchestrator.analysis.trials.roles import trials_of_role
