@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from orchestrator.analysis.answers.budget import coupling_by_budget
 from orchestrator.analysis.answers.optimizers import optimizer_sensitivities
-from orchestrator.analysis.answers.sensitivity import CellSensitivity, sensitivity
+from orchestrator.analysis.answers.sensitivity import sensitivity
+from orchestrator.analysis.answers.sensitivity_records import CellSensitivity
 from orchestrator.analysis.answers.tuning import BAND_CONFIDENCE
 from orchestrator.analysis.statistics.budget import VarianceComponents, mean_squares
 from orchestrator.analysis.statistics.near_optimal import trials_to_hit

@@ -20,7 +20,8 @@ from orchestrator.analysis.answers.ranks import RankAnswer, rank_answer
 from orchestrator.analysis.answers.regret import RegretAnswer, regret_answer
 from orchestrator.analysis.answers.robustness import robustness
 from orchestrator.analysis.answers.robustness_records import Robustness
-from orchestrator.analysis.answers.sensitivity import CellSensitivity, sensitivity
+from orchestrator.analysis.answers.sensitivity import sensitivity
+from orchestrator.analysis.answers.sensitivity_records import CellSensitivity
 from orchestrator.analysis.trials.cells import CellKey
 from orchestrator.analysis.trials.roles import trials_of_role
 from orchestrator.analysis.trials.score_table import Exclusion

@@ -8,7 +8,7 @@ from statistics import fmean, median
 
 import numpy as np
 
-from orchestrator.analysis.answers.sensitivity import CellSensitivity
+from orchestrator.analysis.answers.sensitivity_records import CellSensitivity
 from orchestrator.analysis.answers.shared_answer import SharedAnswer, shared_answer
 from orchestrator.analysis.statistics.shared_settings import percentile_scale
 from orchestrator.analysis.trials.cells import CellKey, cells_in_order

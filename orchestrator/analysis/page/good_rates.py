@@ -9,7 +9,7 @@ from typing import Any
 import altair as alt
 
 from orchestrator.analysis.answers.rate_response import RateResponse
-from orchestrator.analysis.answers.sensitivity import CellSensitivity
+from orchestrator.analysis.answers.sensitivity_records import CellSensitivity
 from orchestrator.analysis.counted import counted
 from orchestrator.analysis.page import tables, wording
 from orchestrator.analysis.page.panels import colour_scale, in_use, panels, places_of

@@ -7,7 +7,7 @@ from typing import Any
 
 import altair as alt
 
-from orchestrator.analysis.answers.sensitivity import CellSensitivity
+from orchestrator.analysis.answers.sensitivity_records import CellSensitivity
 from orchestrator.analysis.answers.tuning import TuningPoint
 from orchestrator.analysis.counted import counted
 from orchestrator.analysis.page import tables, wording
