@@ -15,6 +15,7 @@ from orchestrator.analysis.answers.analysis import Analysis, analyse
 from orchestrator.analysis.answers.deviations import confounding, deviations
 from orchestrator.analysis.answers.matrix import Matrix, matrix_of
 from orchestrator.analysis.answers.summary import SweepSummary, summarise
+from orchestrator.analysis.answers.variance_parts import variance_parts
 from orchestrator.analysis.page import wording
 from orchestrator.analysis.page.findings import findings_section, key_numbers
 from orchestrator.analysis.page.heatmaps import residual_heatmap
@@ -23,7 +24,7 @@ from orchestrator.analysis.page.methods import methods_section
 from orchestrator.analysis.page.rank_diagram import ranks_section
 from orchestrator.analysis.page.report import render
 from orchestrator.analysis.page.specialists import specialists_section
-from orchestrator.analysis.page.variance import parts_of, variance_section
+from orchestrator.analysis.page.variance import variance_section
 from orchestrator.analysis.trials.load import load_page_data
 from orchestrator.analysis.trials.spec_facts import SpecFacts
 from orchestrator.analysis.trials.sweep_data import PageData, SweepData
@@ -195,14 +196,14 @@ def test_specialists_have_simultaneous_intervals_and_what_the_generalist_loses()
 
 def test_parts_of_the_variance_sum_to_one_and_take_the_noise_out() -> None:
     _, analysis = replicated()
-    parts = dict(parts_of(analysis.coupling))
+    parts = dict(variance_parts(analysis.coupling).named())
     assert list(parts) == ["backbone", "optimizer", "interaction", "noise"]
     assert sum(parts.values()) == pytest.approx(1.0)
     assert analysis.coupling.index == pytest.approx(
         parts["interaction"] / (parts["interaction"] + parts["optimizer"])
     )
     _, single = answers_of(trials_of(seeds=1))
-    assert "interaction and noise" in dict(parts_of(single.coupling))
+    assert "interaction and noise" in dict(variance_parts(single.coupling).named())
     assert {"variance", "carriers-optimizers", "carriers-backbones"} == set(variance_section(analysis).charts)
     assert "without it" in json.dumps(variance_section(analysis).charts["carriers-optimizers"])
 
