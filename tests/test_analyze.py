@@ -163,7 +163,7 @@ POOR: dict[str, tuple[list[Row], str]] = {
     "failed": ([(b, o, None, 0) for b in "ab" for o in "xy"], "neither confirmed nor imported nor default"),
     "no-noise": (
         [(b, o, float(i + j), s) for i, b in enumerate("abc") for j, o in enumerate("xyz") for s in (0, 1)],
-        "z is the best optimizer on every backbone",
+        "z has the highest mean on every backbone",
     ),
 }
 

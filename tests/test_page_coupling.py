@@ -147,7 +147,7 @@ def test_the_verdict_has_its_numbers_in_a_row() -> None:
     numbers = {number.name: number for number in key_numbers(analysis)}
     assert analysis.coupling.index is not None
     assert numbers["Coupling index"].value == f"{analysis.coupling.index:.2f}"
-    assert float(numbers["p of no coupling"].value) < 0.05
+    assert float(numbers["p of the coupling test"].value) < 0.05
     assert analysis.regret is not None
     assert numbers["Best single optimizer"].value == analysis.regret.generalist
     assert "on seeds left out" in numbers["Gain of choosing"].meaning
@@ -170,8 +170,8 @@ def test_a_p_above_the_level_is_not_contradicted_by_an_interval() -> None:
 def test_where_nothing_can_be_said_the_verdict_says_why() -> None:
     _, single = answers_of(trials_of(seeds=1))
     numbers = {number.name: number for number in key_numbers(single)}
-    assert numbers["p of no coupling"].value == wording.NOTHING
-    assert "repetitions" in numbers["p of no coupling"].meaning
+    assert numbers["p of the coupling test"].value == wording.NOTHING
+    assert "repetitions" in numbers["p of the coupling test"].meaning
     assert "noise included" in numbers["Coupling index"].meaning
     assert "luck" in numbers["Gain of choosing"].meaning
     _, nothing = answers_of([trial()])

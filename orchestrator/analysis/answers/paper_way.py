@@ -169,9 +169,10 @@ def _failures(table: ScoreTable, gamma: float, variant: Eq1Variant) -> PaperFail
             recipe=table.rows[row].recipe,
             optimizer=table.optimizers[column],
             score=float(means[row, column]),
-            threshold=found.thresholds[row] or 0.0,
+            threshold=threshold,
         )
         for row, column in np.argwhere(found.flagged).tolist()
+        if (threshold := found.thresholds[row]) is not None  # nothing is flagged without one
     ]
     return PaperFailures(
         variant=variant,

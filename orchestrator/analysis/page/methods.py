@@ -17,7 +17,7 @@ STATISTICS = (
     ("parts of the variance, index C", True, "every result",
      "two-way analysis of variance and method of moments; type II where cells are missing",
      "Searle, Casella and McCulloch 1992"),
-    ("p of no coupling", True, "cells with two results or more",
+    ("p of the coupling test", True, "cells with two results or more",
      "wild bootstrap of F with Rademacher signs, right also where cells differ in variance", "Wu 1986; Liu 1988"),
     ("residuals, order of the matrix", True, "cell means",
      "additive fit by least squares, and its singular value decomposition (AMMI)", "Gauch 1988"),

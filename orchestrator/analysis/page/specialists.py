@@ -45,7 +45,7 @@ def _caption(regret: RegretAnswer) -> str:
         text = (
             f"On {apart} of {counted(len(known), 'backbone')} the best optimizer is told apart from all others: the "
             "interval of its lead, at a joint level of 95 % over its optimizers, lies above 0. Where it "
-            "does not, the optimizers close behind are as good a choice."
+            "does not, one of the others may be as good or better."
         )
     else:
         text = (

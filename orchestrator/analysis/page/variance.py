@@ -108,7 +108,7 @@ def _bars(answered: Mapping[str, Coupling]) -> Chart:
                 alt.Tooltip("part:N"),
                 alt.Tooltip("share:N"),
                 alt.Tooltip("index:N", title="coupling index"),
-                alt.Tooltip("p:N", title="p of no coupling"),
+                alt.Tooltip("p:N", title="p of the coupling test"),
             ],
         )
     )
