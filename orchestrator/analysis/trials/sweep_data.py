@@ -73,3 +73,8 @@ class PageData:
     def trials(self) -> tuple[TrialRow, ...]:
         """Those that ended and count."""
         return self.data.trials
+
+    @property
+    def is_imported(self) -> bool:
+        """Whether nothing was trained here: there are no curves, and how trials ended is what the file says."""
+        return {trial.role for trial in self.trials} == {"imported"}
