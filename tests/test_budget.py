@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from scipy.stats import qmc
 
-from orchestrator.analysis.statistics.budget import VarianceComponents, coupling_at_budget
-from orchestrator.analysis.statistics.resampling import cross_seed_components
-from orchestrator.analysis.statistics.stratified_budget import coupling_of_sobol_design
+from orchestrator.analysis.statistics.coupling.budget import VarianceComponents, coupling_at_budget
+from orchestrator.analysis.statistics.coupling.resampling import cross_seed_components
+from orchestrator.analysis.statistics.coupling.stratified_budget import coupling_of_sobol_design
 
 A, B = 8, 6
 _RNG = np.random.default_rng(1)

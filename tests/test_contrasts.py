@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from orchestrator.analysis.statistics.contrasts import block_share, interaction_contrast
-from orchestrator.analysis.statistics.ranks import rank_rows
-from orchestrator.analysis.statistics.scales import winsorised
+from orchestrator.analysis.statistics.coupling.contrasts import block_share, interaction_contrast
+from orchestrator.analysis.statistics.coupling.scales import winsorised
+from orchestrator.analysis.statistics.ranking.ranks import rank_rows
 from tests.paper_table import paper_table
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize
 from statsmodels.stats.proportion import proportion_confint
 
-from orchestrator.analysis.statistics.failure_rates import exact_rates, logistic_effects, row_effect_p
+from orchestrator.analysis.statistics.robustness.failure_rates import exact_rates, logistic_effects, row_effect_p
 
 
 def test_intervals_are_clopper_pearson() -> None:

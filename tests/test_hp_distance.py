@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from orchestrator.analysis.statistics.hp_distance import (
+from orchestrator.analysis.statistics.robustness.hp_distance import (
     Ties,
     eps_optimal_distance,
     hp_distances,

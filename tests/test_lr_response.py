@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from orchestrator.analysis.statistics.lr_response import (
+from orchestrator.analysis.statistics.sensitivity.lr_response import (
     loss_sensitivity,
     rate_profile,
     rate_slopes,

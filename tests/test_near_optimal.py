@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest, qmc
 
-from orchestrator.analysis.statistics.near_optimal import at_boundary, near_optimal_volume, trials_to_hit
+from orchestrator.analysis.statistics.sensitivity.near_optimal import at_boundary, near_optimal_volume, trials_to_hit
 
 
 def test_the_interval_is_clopper_pearsons() -> None:

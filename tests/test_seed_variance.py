@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from scipy import stats
 from scipy.special import digamma, polygamma
 
-from orchestrator.analysis.statistics.log_variance import log_variance_anova
-from orchestrator.analysis.statistics.seed_variance import brown_forsythe, seed_variance
+from orchestrator.analysis.statistics.robustness.log_variance import log_variance_anova
+from orchestrator.analysis.statistics.robustness.seed_variance import brown_forsythe, seed_variance
 
 NAN = float("nan")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from orchestrator.analysis.statistics.tunability import alpha_tunability, probst_tunability, tunability
+from orchestrator.analysis.statistics.sensitivity.tunability import alpha_tunability, probst_tunability, tunability
 
 
 def test_the_five_weightings_are_those_of_the_released_code() -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from opda.nonparametric import EmpiricalDistribution
 from scipy.stats import qmc
 
-from orchestrator.analysis.statistics.tuning_curves import (
+from orchestrator.analysis.statistics.sensitivity.tuning_curves import (
     cdf_band,
     expected_best,
     expected_best_biased,

@@ -6,8 +6,8 @@ from numpy.typing import NDArray
 from scipy.stats import f as f_distribution
 from scipy.stats import ncf
 
-from orchestrator.analysis.statistics.anova import TwoWayAnova, two_way_anova
-from orchestrator.analysis.statistics.variance_components import VarianceComponents, variance_components
+from orchestrator.analysis.statistics.coupling.anova import TwoWayAnova, two_way_anova
+from orchestrator.analysis.statistics.coupling.variance_components import VarianceComponents, variance_components
 from tests.score_examples import paper_table, planted, with_holes
 
 

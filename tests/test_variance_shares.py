@@ -8,7 +8,7 @@ from scipy.stats import qmc, sobol_indices, uniform
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import Matern
 
-from orchestrator.analysis.statistics.gaussian_process import (
+from orchestrator.analysis.statistics.sensitivity.gaussian_process import (
     LENGTH_SCALES,
     MAX_SCALES,
     NOISE_RATIOS,
@@ -18,8 +18,8 @@ from orchestrator.analysis.statistics.gaussian_process import (
     explained_variance,
     fit_surrogates,
 )
-from orchestrator.analysis.statistics.ped_anova import ped_anova
-from orchestrator.analysis.statistics.variance_shares import sobol_shares, surrogate_shares
+from orchestrator.analysis.statistics.sensitivity.ped_anova import ped_anova
+from orchestrator.analysis.statistics.sensitivity.variance_shares import sobol_shares, surrogate_shares
 
 GRID = (np.arange(400) + 0.5) / 400
 U, V = np.meshgrid(GRID, GRID, indexing="ij")

@@ -12,9 +12,9 @@ from orchestrator.analysis.answers.optimizers import optimizer_sensitivities
 from orchestrator.analysis.answers.score_tables import key_of
 from orchestrator.analysis.answers.sensitivity import CellSensitivity, sensitivity
 from orchestrator.analysis.answers.tuning import BAND_CONFIDENCE
-from orchestrator.analysis.statistics.budget import VarianceComponents, mean_squares
-from orchestrator.analysis.statistics.near_optimal import trials_to_hit
-from orchestrator.analysis.statistics.tuning_curves import expected_best_biased
+from orchestrator.analysis.statistics.coupling.budget import VarianceComponents, mean_squares
+from orchestrator.analysis.statistics.sensitivity.near_optimal import trials_to_hit
+from orchestrator.analysis.statistics.sensitivity.tuning_curves import expected_best_biased
 from tests.benchmarks.planted_landscapes import Landscapes, Spread, design, design_trials, landscapes
 from tests.benchmarks.rates import Rate, Rule, rate
 

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from orchestrator.analysis.answers.design_points import Design
 from orchestrator.analysis.answers.summary import CellKey
-from orchestrator.analysis.statistics.ped_anova import LEAST_TRIALS, ped_anova
-from orchestrator.analysis.statistics.variance_shares import SurrogateShares, surrogate_shares
+from orchestrator.analysis.statistics.sensitivity.ped_anova import LEAST_TRIALS, ped_anova
+from orchestrator.analysis.statistics.sensitivity.variance_shares import SurrogateShares, surrogate_shares
 
 NO_COORDINATES = "where the points lie in the search space was not recorded"
 

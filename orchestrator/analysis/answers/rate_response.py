@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from orchestrator.analysis.answers.design_points import Design
 from orchestrator.analysis.answers.summary import CellKey
-from orchestrator.analysis.statistics.lr_response import (
+from orchestrator.analysis.statistics.sensitivity.lr_response import (
     RateProfile,
     rate_profile,
     rate_slopes,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from scipy.optimize import brentq
 from scipy.special import fdtri, ncfdtr
 
-from orchestrator.analysis.statistics.anova import TwoWayAnova
+from orchestrator.analysis.statistics.coupling.anova import TwoWayAnova
 
 CONFIDENCE = 0.95
 """Level of the intervals."""

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import fdtrc
 
-from orchestrator.analysis.statistics.additive import AdditiveFit, additive_fit
+from orchestrator.analysis.statistics.coupling.additive import AdditiveFit, additive_fit
 from orchestrator.analysis.statistics.replicates import rounding_floor
 
 

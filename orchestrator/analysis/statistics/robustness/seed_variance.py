@@ -14,7 +14,12 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from orchestrator.analysis.statistics.intervals import CONFIDENCE
-from orchestrator.analysis.statistics.log_variance import FTest, LogVarianceAnova, f_test, log_variance_anova
+from orchestrator.analysis.statistics.robustness.log_variance import (
+    FTest,
+    LogVarianceAnova,
+    f_test,
+    log_variance_anova,
+)
 
 RELIABLE = 5
 """Replicates from which a cell's own interval is worth reading."""

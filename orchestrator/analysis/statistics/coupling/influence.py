@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from orchestrator.analysis.statistics.additive import additive_fit
-from orchestrator.analysis.statistics.anova import two_way_anova
-from orchestrator.analysis.statistics.multiplicative import ecovalence
+from orchestrator.analysis.statistics.coupling.additive import additive_fit
+from orchestrator.analysis.statistics.coupling.anova import two_way_anova
+from orchestrator.analysis.statistics.coupling.multiplicative import ecovalence
+from orchestrator.analysis.statistics.coupling.variance_components import variance_components
 from orchestrator.analysis.statistics.replicates import as_scores, cell_means, without_empty
-from orchestrator.analysis.statistics.variance_components import variance_components
 
 LARGEST = 3
 """So many of the largest carriers are left out together at most."""

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import t as student
 
-from orchestrator.analysis.statistics.budget import CouplingAtBudget, VarianceComponents, mean_squares
-from orchestrator.analysis.statistics.tuning_curves import expected_best
+from orchestrator.analysis.statistics.coupling.budget import CouplingAtBudget, VarianceComponents, mean_squares
+from orchestrator.analysis.statistics.sensitivity.tuning_curves import expected_best
 
 NEIGHBOURS = 3
 """Nearest points that a point is compared with."""

@@ -10,8 +10,8 @@ from scipy.special import stdtr, stdtrit
 from scipy.stats import false_discovery_control
 
 from orchestrator.analysis.statistics.intervals import CONFIDENCE
-from orchestrator.analysis.statistics.moderated_variance import CellVariances, moderated_variances
 from orchestrator.analysis.statistics.multiplicity import holm
+from orchestrator.analysis.statistics.ranking.moderated_variance import CellVariances, moderated_variances
 from orchestrator.analysis.statistics.replicates import cell_means
 
 LEVEL = 0.05

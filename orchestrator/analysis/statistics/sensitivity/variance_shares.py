@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from orchestrator.analysis.statistics.gaussian_process import (
+from orchestrator.analysis.statistics.sensitivity.gaussian_process import (
     MAX_POINTS,
     Surrogates,
     candidate_kernels,

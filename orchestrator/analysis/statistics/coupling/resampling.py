@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from orchestrator.analysis.statistics.additive import AdditiveSpace, additive_space
+from orchestrator.analysis.statistics.coupling.additive import AdditiveSpace, additive_space
 from orchestrator.analysis.statistics.replicates import as_scores, cell_means, rounding_floor, without_empty
 
 DRAWS = 1999

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import fdtrc
 
-from orchestrator.analysis.statistics.additive import AdditiveSpace, additive_space
+from orchestrator.analysis.statistics.coupling.additive import AdditiveSpace, additive_space
 from orchestrator.analysis.statistics.replicates import as_scores, cell_means, rounding_floor
 
 

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import t as student
 
-from orchestrator.analysis.statistics.tuning_curves import expected_best
-from orchestrator.analysis.statistics.variance_components import coupling_index
+from orchestrator.analysis.statistics.coupling.variance_components import coupling_index
+from orchestrator.analysis.statistics.sensitivity.tuning_curves import expected_best
 
 PARTITIONS = 64
 """Random partitions of the points, averaged: their own noise is then far below that of the design."""
