@@ -36,10 +36,10 @@ from orchestrator.analysis.statistics.coupling.multiplicative import (
 from orchestrator.analysis.statistics.coupling.resampling import cross_seed_components, wild_bootstrap_p
 from orchestrator.analysis.statistics.coupling.scales import logit_scale, rank_scale, winsorised
 from orchestrator.analysis.statistics.coupling.variance_components import (
-    Interval,
     coupling_index,
     variance_components,
 )
+from orchestrator.analysis.statistics.intervals import Interval
 from orchestrator.analysis.statistics.replicates import cell_means, without_empty
 
 T = TypeVar("T")

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from orchestrator.analysis.statistics.intervals import CONFIDENCE
+from orchestrator.analysis.statistics.intervals import TAILS, Estimate, mean_interval
 
 Floats = NDArray[np.float64]
 
@@ -27,20 +27,6 @@ class WelchDifferences:
     scores only: an interval of no width would claim certainty."""
     high: Floats
     """As `low`."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MeanDifference:
-    """The mean of paired differences, in the scores' unit."""
-
-    mean: float
-    n: int
-    """Differences behind it."""
-    sd: float | None
-    """Of the differences, divisor n - 1; None below two."""
-    low: float | None
-    """Student's t interval of the mean at `CONFIDENCE`; None below two, or where all differences are equal."""
-    high: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +61,7 @@ def welch_differences(first: Floats, second: Floats) -> WelchDifferences:
     with np.errstate(divide="ignore", invalid="ignore"):
         total = share + other_share
         freedom = total**2 / (share**2 / (n - 1) + other_share**2 / (m - 1))
-        half = stats.t.ppf((1 + CONFIDENCE) / 2, freedom) * np.sqrt(total)
+        half = stats.t.ppf(TAILS[1], freedom) * np.sqrt(total)
     half[~(total > 0)] = np.nan
     difference = other_mean - mean
     return WelchDifferences(difference=difference, low=difference - half, high=difference + half)
@@ -93,24 +79,14 @@ def _moments(scores: Floats) -> tuple[Floats, Floats, Floats]:
     return n, mean, share
 
 
-def mean_difference(differences: Floats) -> MeanDifference | None:
+def mean_difference(differences: Floats) -> Estimate | None:
     """The mean of differences with Student's t interval; None without any.
 
     Args:
         differences: Any shape, NaN where there is none. The interval takes them as independent of each other.
     """
     found = differences[np.isfinite(differences)]
-    n = len(found)
-    if not n:
-        return None
-    mean = float(found.mean())
-    if n == 1:
-        return MeanDifference(mean=mean, n=1, sd=None, low=None, high=None)
-    if np.ptp(found) <= _ROUNDING * np.abs(found).max():
-        return MeanDifference(mean=mean, n=n, sd=0.0, low=None, high=None)
-    sd = float(found.std(ddof=1))
-    half = float(stats.t.ppf((1 + CONFIDENCE) / 2, n - 1)) * sd / np.sqrt(n)
-    return MeanDifference(mean=mean, n=n, sd=sd, low=mean - half, high=mean + half)
+    return mean_interval(found.tolist()) if found.size else None
 
 
 def correlation(first: Floats, second: Floats) -> float | None:

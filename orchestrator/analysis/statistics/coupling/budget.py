@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import t as student
 
 from orchestrator.analysis.statistics.coupling.variance_components import coupling_index
+from orchestrator.analysis.statistics.intervals import student_half_width
 from orchestrator.analysis.statistics.sensitivity.tuning_curves import expected_best
 
 PARTITIONS = 64
@@ -166,5 +166,5 @@ def _jackknife(estimate: float | None, left_out: list[float | None]) -> tuple[fl
     if estimate is None or groups < 2 or groups < len(left_out):
         return None, None
     error = float(np.sqrt((groups - 1) / groups * ((values - values.mean()) ** 2).sum()))
-    half = float(student.ppf(0.975, groups - 1)) * error
+    half = student_half_width(error, groups - 1)
     return estimate - half, estimate + half

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import t as student
 
 from orchestrator.analysis.statistics.coupling.budget import CouplingAtBudget, VarianceComponents, mean_squares
+from orchestrator.analysis.statistics.intervals import student_half_width
 from orchestrator.analysis.statistics.sensitivity.tuning_curves import expected_best
 
 NEIGHBOURS = 3
@@ -73,7 +73,7 @@ def _with_intervals(
     gram = np.tensordot(changes[2], changes[2], axes=((0, 1), (0, 1))) / number**2
     np.fill_diagonal(gram, 0.0)
     curvature = 2 * float((gram**2).sum()) * factors[2] ** 2
-    half = float(student.ppf(0.975, number - 1) * np.sqrt((slopes[2] ** 2).sum() / number**2 + curvature))
+    half = student_half_width(np.sqrt((slopes[2] ** 2).sum() / number**2 + curvature), number - 1)
     index_low, index_high = _index_interval(components, slopes, curvature, len(table))
     return CouplingAtBudget(
         n=n,
@@ -140,5 +140,5 @@ def _index_interval(
     change = (components.column * slopes[2] - components.interaction * along_column) / whole**2
     second = curvature * (components.column / whole**2) ** 2
     number = slopes.shape[1]
-    half = float(student.ppf(0.975, number - 1)) * float(np.sqrt((change**2).sum() / number**2 + second))
+    half = student_half_width(np.sqrt((change**2).sum() / number**2 + second), number - 1)
     return max(0.0, index - half), min(1.0, index + half)

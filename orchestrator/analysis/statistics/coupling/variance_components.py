@@ -8,17 +8,7 @@ from scipy.optimize import brentq
 from scipy.special import fdtri, ncfdtr
 
 from orchestrator.analysis.statistics.coupling.anova import TwoWayAnova
-
-CONFIDENCE = 0.95
-"""Level of the intervals."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Interval:
-    """Ends of a confidence interval, as they come out: an end below 0 stays below 0."""
-
-    low: float
-    high: float
+from orchestrator.analysis.statistics.intervals import TAILS, Interval
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,8 +96,7 @@ def _unreplicated(anova: TwoWayAnova) -> VarianceComponents:
 def _theta_interval(anova: TwoWayAnova) -> Interval | None:
     if anova.f is None or anova.expected.interaction is None:
         return None
-    tail = (1 - CONFIDENCE) / 2
-    upper, lower = (float(fdtri(anova.df_interaction, anova.df_error, p)) for p in (1 - tail, tail))
+    lower, upper = (float(fdtri(anova.df_interaction, anova.df_error, tail)) for tail in TAILS)
     r = anova.expected.interaction
     return Interval(low=(anova.f / upper - 1) / r, high=(anova.f / lower - 1) / r)
 
@@ -115,9 +104,8 @@ def _theta_interval(anova: TwoWayAnova) -> Interval | None:
 def _fixed_interval(anova: TwoWayAnova) -> Interval | None:
     if anova.f is None or anova.expected.interaction is None:
         return None
-    tail = (1 - CONFIDENCE) / 2
     scale = anova.df_interaction * anova.expected.interaction
-    low, high = (_noncentrality(anova, probability) for probability in (1 - tail, tail))
+    high, low = (_noncentrality(anova, tail) for tail in TAILS)
     return Interval(low=low / scale, high=high / scale)
 
 

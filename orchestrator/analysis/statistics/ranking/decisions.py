@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy.integrate import quad
-from scipy.special import ndtr, stdtrit
+from scipy.special import ndtr
 from scipy.stats import hypergeom
 
-from orchestrator.analysis.statistics.intervals import CONFIDENCE
+from orchestrator.analysis.statistics.intervals import student_half_width
 from orchestrator.analysis.statistics.replicates import cell_means
 
 TOP = 3
@@ -124,7 +124,7 @@ def coupling_gain(scores: NDArray[np.float64]) -> CouplingGain | None:
     value = float(by_row.mean()) if len(by_row) else None
     half = None
     if len(by_row) > 1:
-        half = float(stdtrit(len(by_row) - 1, (1 + CONFIDENCE) / 2) * by_row.std(ddof=1) / np.sqrt(len(by_row)))
+        half = student_half_width(by_row.std(ddof=1) / np.sqrt(len(by_row)), len(by_row) - 1)
     return CouplingGain(
         n_rows=int(complete.sum()),
         plug_in=float(found.mean[found.generalist]),

@@ -1,4 +1,4 @@
-"""How often trials diverge: exact intervals per cell, and what rows and columns have to do with it.
+"""How often trials diverge, and what rows and columns have to do with it.
 
 Divergence is an outcome; a trial that failed is missing and is counted elsewhere, never as an event.
 """
@@ -9,23 +9,11 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import betaincinv
-
-from orchestrator.analysis.statistics.intervals import CONFIDENCE
 
 _STEPS = 200
 """Newton steps before a fit is given up; 20 x 20 tables of zeros and ones take about 15."""
 _LONGEST_STEP = 5.0
 """Log-odds that one step may move: far from the solution the information is nearly singular."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ExactRates:
-    """Shares of events with Clopper-Pearson intervals, as fractions; NaN where there were no trials."""
-
-    rate: NDArray[np.float64]
-    low: NDArray[np.float64]
-    high: NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,31 +33,6 @@ class LogisticEffects:
     row_rates: NDArray[np.float64]
     """Shape (a,): fitted rate of a row, the mean over all columns, as if every cell had the same number of trials."""
     column_rates: NDArray[np.float64]
-
-
-def exact_rates(
-    events: NDArray[np.int64], trials: NDArray[np.int64], *, confidence: float = CONFIDENCE
-) -> ExactRates:
-    """Rates with Clopper-Pearson intervals (Clopper and Pearson 1934): never too short, whatever the rate.
-
-    Args:
-        events: Of any shape.
-        trials: Of the same shape.
-        confidence: Level of the two-sided interval.
-    """
-    if np.shape(events) != np.shape(trials) or np.any(np.asarray(events) > trials) or np.any(np.asarray(events) < 0):
-        raise ValueError("events and trials need one shape, and events lie between 0 and trials")
-    k, n = np.asarray(events, dtype=np.float64), np.asarray(trials, dtype=np.float64)
-    tail = (1 - confidence) / 2
-    # The beta quantiles need positive parameters: the ends 0 and 1 are exact where an event count is at its end.
-    low = np.where(k > 0, betaincinv(np.maximum(k, 1), n - k + 1, tail), 0.0)
-    high = np.where(k < n, betaincinv(k + 1, np.maximum(n - k, 1), 1 - tail), 1.0)
-    rate = k / np.maximum(n, 1)
-    return ExactRates(rate=_where(n, rate), low=_where(n, low), high=_where(n, high))
-
-
-def _where(trials: NDArray[np.float64], values: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.where(trials > 0, values, np.nan)
 
 
 def logistic_effects(events: NDArray[np.int64], trials: NDArray[np.int64]) -> LogisticEffects | None:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy import stats
 from scipy.special import digamma, polygamma
 
-from orchestrator.analysis.statistics.intervals import CONFIDENCE
+from orchestrator.analysis.statistics.intervals import TAILS
 from orchestrator.analysis.statistics.multiplicity import holm
 
 
@@ -124,7 +124,7 @@ class _Fit:
         if self.levels[side].size < 2:
             return tuple(found)
         effects, errors = self.effects[side], self.errors[side]
-        half = errors * stats.t.ppf((1 + CONFIDENCE) / 2, self.df)
+        half = errors * stats.t.ppf(TAILS[1], self.df)
         p = 2 * stats.t.sf(np.abs(effects) / errors, self.df)
         # Of a variance's logarithm: half of it is that of the standard deviation.
         low, ratio, high = (np.exp(values / 2).tolist() for values in (effects - half, effects, effects + half))

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from orchestrator.analysis.statistics.intervals import CONFIDENCE
+from orchestrator.analysis.statistics.intervals import TAILS
 from orchestrator.analysis.statistics.robustness.log_variance import (
     FTest,
     LogVarianceAnova,
@@ -88,7 +88,7 @@ def _spread(values: NDArray[np.float64]) -> CellSpread:
     sd = float(values.std(ddof=1))
     low = high = None
     if np.ptp(values) > 0:
-        upper, lower = stats.chi2.ppf(((1 + CONFIDENCE) / 2, (1 - CONFIDENCE) / 2), n - 1)
+        lower, upper = stats.chi2.ppf(TAILS, n - 1)
         low, high = sd * math.sqrt((n - 1) / upper), sd * math.sqrt((n - 1) / lower)
     return CellSpread(n=n, sd=sd, low=low, high=high, reliable=n >= RELIABLE)
 

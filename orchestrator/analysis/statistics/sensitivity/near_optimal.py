@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import betaincinv
+
+from orchestrator.analysis.statistics.intervals import CONFIDENCE, exact_rates
 
 BOUNDARY = 0.1
 """Share of a range at each end in which an optimum says that the range may be too narrow (Choi et al. 2019)."""
@@ -35,7 +36,7 @@ class NearOptimalVolume:
 
 
 def near_optimal_volume(
-    regrets: NDArray[np.float64], epsilon: float, *, confidence: float = 0.95
+    regrets: NDArray[np.float64], epsilon: float, *, confidence: float = CONFIDENCE
 ) -> NearOptimalVolume:
     """The near-optimal volume from the points of a design that is uniform in the space.
 
@@ -51,9 +52,8 @@ def near_optimal_volume(
         raise ValueError("a volume needs at least one regret, all finite")
     # Scores are fractions of a count: a regret that equals epsilon must not depend on the last bit.
     near, points = int((regrets <= epsilon + 1e-9).sum()), len(regrets)
-    tail = (1 - confidence) / 2
-    low = float(betaincinv(near, points - near + 1, tail)) if near else 0.0
-    high = float(betaincinv(near + 1, points - near, 1 - tail)) if near < points else 1.0
+    rates = exact_rates(np.array(near), np.array(points), confidence=confidence)
+    low, high = float(rates.low), float(rates.high)
     most = trials_to_hit(high)
     assert most is not None, "the upper end is above 0"  # noqa: S101 - our own invariant
     return NearOptimalVolume(

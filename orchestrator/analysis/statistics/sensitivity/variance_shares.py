@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from orchestrator.analysis.statistics.intervals import TAILS
 from orchestrator.analysis.statistics.sensitivity.gaussian_process import (
     MAX_POINTS,
     Surrogates,
@@ -111,7 +112,7 @@ def _shares_with_intervals(
     estimate = sobol_shares(fitted)
     # A refit without any variance has no shares; it says nothing about them.
     refits = sobol_shares(again).reshape(2, REFITS, m, -1)
-    low, high = np.nanpercentile(refits, [2.5, 97.5], axis=1)
+    low, high = np.nanquantile(refits, TAILS, axis=1)
     # The refits see the errors twice; the interval holds the estimate nonetheless.
     low, high = np.minimum(low, estimate), np.maximum(high, estimate)
     return [
