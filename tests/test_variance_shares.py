@@ -13,10 +13,10 @@ from orchestrator.analysis.statistics.sensitivity.gaussian_process import (
     MAX_SCALES,
     NOISE_RATIOS,
     candidate_kernels,
-    correlation,
     cross_validated,
     explained_variance,
     fit_surrogates,
+    matern,
 )
 from orchestrator.analysis.statistics.sensitivity.ped_anova import ped_anova
 from orchestrator.analysis.statistics.sensitivity.variance_shares import sobol_shares, surrogate_shares
@@ -67,7 +67,7 @@ def test_several_coordinates_multiply() -> None:
     expected = np.prod(
         [Matern(length_scale=s, nu=1.5)(first[:, [k]], second[:, [k]]) for k, s in enumerate(scales)], axis=0
     )
-    np.testing.assert_allclose(correlation(first, second, scales), expected, rtol=1e-12)
+    np.testing.assert_allclose(matern(first, second, scales), expected, rtol=1e-12)
 
 
 def test_many_coordinates_have_a_bounded_number_of_candidates() -> None:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from orchestrator.analysis.statistics.correlation import kendall, spearman
 from orchestrator.analysis.statistics.intervals import TAILS, Estimate, mean_interval
 
 Floats = NDArray[np.float64]
@@ -89,17 +90,6 @@ def mean_difference(differences: Floats) -> Estimate | None:
     return mean_interval(found.tolist()) if found.size else None
 
 
-def correlation(first: Floats, second: Floats) -> float | None:
-    """Pearson's correlation of the entries that both tables have; None below three, or where one is constant.
-
-    Args:
-        first: Any shape, NaN where there is no value.
-        second: The same shape.
-    """
-    there = np.isfinite(first) & np.isfinite(second)
-    return _pearson(first[there], second[there])
-
-
 def order_agreement(first: Floats, second: Floats) -> OrderAgreement:
     """How alike two tables of means order their columns: rank 1 is the highest, ties share their mean rank.
 
@@ -116,31 +106,15 @@ def order_agreement(first: Floats, second: Floats) -> OrderAgreement:
         raise ValueError(f"two tables of one layout are needed, not shapes {first.shape} and {second.shape}")
     there = np.isfinite(first) & np.isfinite(second)
     whole = there.all(axis=1)
-    spearman = None
+    of_mean_ranks = None
     if whole.sum() >= 2:
         mean_ranks = [stats.rankdata(-table[whole], axis=1).mean(axis=0) for table in (first, second)]
-        spearman = _pearson(stats.rankdata(mean_ranks[0]), stats.rankdata(mean_ranks[1]))
-    kendall = tuple(_tau(first[row, there[row]], second[row, there[row]]) for row in range(len(first)))
-    known = [tau for tau in kendall if tau is not None]
+        of_mean_ranks = spearman(*mean_ranks)
+    taus = tuple(kendall(first[row, there[row]], second[row, there[row]]) for row in range(len(first)))
+    known = [tau for tau in taus if tau is not None]
     return OrderAgreement(
         rows=int(whole.sum()),
-        spearman_of_mean_ranks=spearman,
-        kendall=kendall,
+        spearman_of_mean_ranks=of_mean_ranks,
+        kendall=taus,
         mean_kendall=float(np.mean(known)) if known else None,
     )
-
-
-def _pearson(first: Floats, second: Floats) -> float | None:
-    if len(first) < 3 or any(np.ptp(values) <= _ROUNDING * np.abs(values).max() for values in (first, second)):
-        return None
-    x, y = first - first.mean(), second - second.mean()
-    return float(np.clip(x @ y / (np.linalg.norm(x) * np.linalg.norm(y)), -1.0, 1.0))
-
-
-def _tau(first: Floats, second: Floats) -> float | None:
-    if len(first) < 3:
-        return None
-    upper = np.triu_indices(len(first), k=1)
-    signs = [np.sign(values[:, None] - values[None, :])[upper] for values in (first, second)]
-    norm = float(np.sqrt(np.abs(signs[0]).sum() * np.abs(signs[1]).sum()))
-    return float(np.clip(signs[0] @ signs[1] / norm, -1.0, 1.0)) if norm > 0 else None

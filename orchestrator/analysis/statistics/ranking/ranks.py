@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import chi2, f, rankdata, studentized_range
 
+from orchestrator.analysis.statistics.correlation import spearman
+
 ALPHA = 0.05
 """Level of the critical difference."""
 
@@ -55,7 +57,7 @@ class GroupPair:
     first: str
     second: str
     spearman: float | None
-    """Correlation of the groups' mean ranks; None where one of them ties all columns."""
+    """Correlation of the groups' mean ranks; None below three columns, or where one of them ties all."""
 
 
 def rank_rows(table: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -144,17 +146,9 @@ def between_groups(table: NDArray[np.float64], groups: Sequence[str | None]) -> 
     names = list(dict.fromkeys(group for group in groups if group is not None))
     means = {name: ranks[[group == name for group in groups]].mean(axis=0) for name in names}
     return tuple(
-        GroupPair(first=first, second=second, spearman=_spearman(means[first], means[second]))
+        GroupPair(first=first, second=second, spearman=spearman(means[first], means[second]))
         for first, second in combinations(names, 2)
     )
-
-
-def _spearman(first: NDArray[np.float64], second: NDArray[np.float64]) -> float | None:
-    # Sums of ranks that are equal may differ in the last bit after division.
-    x, y = rankdata(first.round(9)), rankdata(second.round(9))
-    if np.ptp(x) == 0 or np.ptp(y) == 0:
-        return None
-    return float(np.corrcoef(x, y)[0, 1])
 
 
 def critical_difference(columns: int, rows: int, *, alpha: float = ALPHA) -> float | None:

@@ -14,6 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from orchestrator.analysis.statistics.correlation import pearson
+
 LEAST_DIMENSION = 50
 """Smaller side of a matrix from which its spectrum has enough eigenvalues for a power law."""
 
@@ -124,8 +126,8 @@ def grouped_correlation(
         p=None if within is None else _p_value(within, df),
         df=max(df, 0),
         within_ranks=None if df < 1 else _correlation(ranks[:, 0], ranks[:, 1], 1.0),
-        pooled=_pearson(x, y),
-        between=_pearson(means[:, 0], means[:, 1]),
+        pooled=pearson(x, y),
+        between=pearson(means[:, 0], means[:, 1]),
         n=x.size,
         groups=len(several),
     )
@@ -159,12 +161,6 @@ def _correlation(x: NDArray[np.float64], y: NDArray[np.float64], scale: float) -
     if min(norms) <= 1e-10 * scale:
         return None
     return max(-1.0, min(1.0, float(x @ y) / norms[0] / norms[1]))
-
-
-def _pearson(x: NDArray[np.float64], y: NDArray[np.float64]) -> float | None:
-    if x.size < 3 or np.ptp(x) == 0 or np.ptp(y) == 0:
-        return None
-    return _correlation(x - x.mean(), y - y.mean(), 0.0)
 
 
 def _p_value(correlation: float, df: int) -> float:

@@ -54,14 +54,12 @@ class Surrogates:
         predictions = np.empty((len(self.choice), len(places)))
         for number in np.unique(self.choice):
             cells = self.choice == number
-            across = correlation(places, self.points, self.kernels[number].scales)
+            across = matern(places, self.points, self.kernels[number].scales)
             predictions[cells] = self.offsets[cells, None] + self.weights[cells] @ across.T
         return predictions
 
 
-def correlation(
-    first: NDArray[np.float64], second: NDArray[np.float64], scales: tuple[float, ...]
-) -> NDArray[np.float64]:
+def matern(first: NDArray[np.float64], second: NDArray[np.float64], scales: tuple[float, ...]) -> NDArray[np.float64]:
     """Shape (p, q): the correlation of points of shapes (p, d) and (q, d).
 
     The product over coordinates of (1 + t) exp(-t), where t is sqrt(3) times the distance over the length scale
@@ -89,7 +87,7 @@ def candidate_kernels(points: NDArray[np.float64], rng: np.random.Generator) -> 
     kernels = []
     noises = np.array(NOISE_RATIOS)[:, None, None] * np.eye(len(points))
     for scales in combinations:
-        matrices = correlation(points, points, scales) + noises
+        matrices = matern(points, points, scales) + noises
         inverses, determinants = np.linalg.inv(matrices).astype(np.float64), np.linalg.slogdet(matrices)[1]
         kernels += [
             Kernel(scales=scales, noise=noise, inverse=inverse, log_determinant=float(determinant))

@@ -12,10 +12,10 @@ from orchestrator.analysis.statistics.sensitivity.gaussian_process import (
     MAX_POINTS,
     Surrogates,
     candidate_kernels,
-    correlation,
     cross_validated,
     explained_variance,
     fit_surrogates,
+    matern,
 )
 
 LEAST_R_SQUARED = 0.5
@@ -163,7 +163,7 @@ def _integrals(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Of each coordinate's correlation with the points, (d, n), and of its products in pairs, (d, n, n)."""
     nodes, node_weights = (_PLACES[:, None] + 1) / 2, _PLACE_WEIGHTS / 2
-    along = [correlation(nodes, points[:, j : j + 1], (scale,)) for j, scale in enumerate(scales)]
+    along = [matern(nodes, points[:, j : j + 1], (scale,)) for j, scale in enumerate(scales)]
     means = np.stack([node_weights @ values for values in along])
     products = np.stack([values.T @ (node_weights[:, None] * values) for values in along])
     return means, products
