@@ -1,10 +1,10 @@
-"""How far the best hyper-parameters lie from their mode, as the BOCB paper measures it, and from the default.
+"""How far the best hyper-parameters lie from their mode, as the BOCB paper measures it.
 
 The paper (arXiv 2410.06373, sections 3.1 and A.3) takes one-hot codes of the best learning rate and weight decay and
 the Manhattan distance to their mode. Read so, a pair can only have distance 0, 2 or 4, but its figures 4 and 5 show
 every whole number up to 6: they must count steps on the ordered values. Both readings are given. Both depend on the
 grid and ignore that the best of noisy results is itself noisy; the distance from the default to the nearest setting
-that is as good as the best (`eps_optimal_distance`) does neither.
+that is as good as the best (`near_optimal.eps_optimal_distance`) does neither.
 
 How a value becomes a place on a grid is a convention of its own: a place in the optimizer's own sorted list of tuned
 values (`own_list_steps`, which reproduces most of the paper's Fig. 5), or steps from the optimizer's default
@@ -64,25 +64,6 @@ class HpDistances:
     """Over the optimizers of each backbone (the paper's Fig. 4)."""
     optimizers: tuple[ModeDistance | None, ...]
     """Over the backbones of each optimizer (Fig. 5)."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EpsOptimalDistance:
-    """How far one must go from the default learning rate for a result within eps of the best one."""
-
-    eps: float
-    """In the unit of the scores."""
-    optimum: float
-    decades: float | None
-    """|log10(nearest good rate / default rate)|: 0 if the default itself is within eps; None if no point is."""
-    nearest_lr: float | None
-    """The rate it was measured to."""
-    default_is_optimal: bool | None
-    """None where the default was not run: `decades` is then that of the nearest point of the design."""
-    within: int
-    """Points of the design within eps of the optimum."""
-    n: int
-    """Points of the design with a score."""
 
 
 def own_list_steps(values: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -234,57 +215,3 @@ def _mode(values: NDArray[np.float64], candidates: NDArray[np.float64], ties: Ti
 def _spread(distances: NDArray[np.float64], there: NDArray[np.bool_]) -> tuple[int | None, ...]:
     found = iter(distances.astype(int).tolist())
     return tuple(next(found) if known else None for known in there.tolist())
-
-
-def eps_optimal_distance(
-    lr: NDArray[np.float64],
-    scores: NDArray[np.float64],
-    *,
-    default_lr: float,
-    default_score: float | None,
-    eps: float,
-    optimum: float | None = None,
-) -> EpsOptimalDistance | None:
-    """The distance from the default learning rate to the nearest setting within eps of the optimum, in decades.
-
-    Args:
-        lr: Shape (N,): learning rates of the design, positive.
-        scores: Shape (N,): their scores, higher is better; NaN where a point has none.
-        default_lr: The optimizer's default.
-        default_score: Its score, None where it was not run.
-        eps: What still counts as being at the optimum, in the unit of the scores.
-        optimum: The best score there is to be had, from fresh seeds. Without it the best one of the design and the
-            default is taken, which is too high where scores are noisy.
-
-    Returns:
-        None if no point has a score.
-
-    Raises:
-        ValueError: The vectors differ in shape, a learning rate is not positive, or eps is negative.
-    """
-    if lr.ndim != 1 or lr.shape != scores.shape:
-        raise ValueError(f"lr and scores must be vectors of one length; got {lr.shape} and {scores.shape}")
-    if bool((lr <= 0).any()) or default_lr <= 0 or eps < 0:
-        raise ValueError("learning rates must be positive and eps at least 0")
-    there = np.isfinite(scores)
-    if not there.any():
-        return None
-    known = scores[there]
-    best = (
-        optimum
-        if optimum is not None
-        else max(float(known.max()), -math.inf if default_score is None else default_score)
-    )
-    good = lr[there][known >= best - eps]
-    at_default = None if default_score is None else default_score >= best - eps
-    decades = np.abs(np.log10(good / default_lr))
-    nearest = default_lr if at_default else float(good[int(decades.argmin())]) if good.size else None
-    return EpsOptimalDistance(
-        eps=eps,
-        optimum=best,
-        decades=None if nearest is None else abs(math.log10(nearest / default_lr)),
-        nearest_lr=nearest,
-        default_is_optimal=at_default,
-        within=int(good.size),
-        n=int(there.sum()),
-    )

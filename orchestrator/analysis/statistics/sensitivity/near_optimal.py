@@ -1,4 +1,4 @@
-"""How much of a search space is good enough: the plainest measure of sensitivity to tuning."""
+"""How much of a search space is good enough, and how far from the default the nearest such setting lies."""
 
 from __future__ import annotations
 
@@ -33,6 +33,25 @@ class NearOptimalVolume:
     """The same at the interval's upper end: the fewest trials that are compatible with the design."""
     n95_high: int | None
     """The same at its lower end; None where that is 0."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EpsOptimalDistance:
+    """How far one must go from the default learning rate for a result within eps of the best one."""
+
+    eps: float
+    """In the unit of the scores."""
+    optimum: float
+    decades: float | None
+    """|log10(nearest good rate / default rate)|: 0 if the default itself is within eps; None if no point is."""
+    nearest_lr: float | None
+    """The rate it was measured to."""
+    default_is_optimal: bool | None
+    """None where the default was not run: `decades` is then that of the nearest point of the design."""
+    within: int
+    """Points of the design within eps of the optimum."""
+    n: int
+    """Points of the design with a score."""
 
 
 def near_optimal_volume(
@@ -76,6 +95,60 @@ def trials_to_hit(share: float, probability: float = 0.95) -> int | None:
     if share >= 1:
         return 1
     return max(1, math.ceil(math.log1p(-probability) / math.log1p(-share) - 1e-9))
+
+
+def eps_optimal_distance(
+    lr: NDArray[np.float64],
+    scores: NDArray[np.float64],
+    *,
+    default_lr: float,
+    default_score: float | None,
+    eps: float,
+    optimum: float | None = None,
+) -> EpsOptimalDistance | None:
+    """The distance from the default learning rate to the nearest setting within eps of the optimum, in decades.
+
+    Args:
+        lr: Shape (N,): learning rates of the design, positive.
+        scores: Shape (N,): their scores, higher is better; NaN where a point has none.
+        default_lr: The optimizer's default.
+        default_score: Its score, None where it was not run.
+        eps: What still counts as being at the optimum, in the unit of the scores.
+        optimum: The best score there is to be had, from fresh seeds. Without it the best one of the design and the
+            default is taken, which is too high where scores are noisy.
+
+    Returns:
+        None if no point has a score.
+
+    Raises:
+        ValueError: The vectors differ in shape, a learning rate is not positive, or eps is negative.
+    """
+    if lr.ndim != 1 or lr.shape != scores.shape:
+        raise ValueError(f"lr and scores must be vectors of one length; got {lr.shape} and {scores.shape}")
+    if bool((lr <= 0).any()) or default_lr <= 0 or eps < 0:
+        raise ValueError("learning rates must be positive and eps at least 0")
+    there = np.isfinite(scores)
+    if not there.any():
+        return None
+    known = scores[there]
+    best = (
+        optimum
+        if optimum is not None
+        else max(float(known.max()), -math.inf if default_score is None else default_score)
+    )
+    good = lr[there][known >= best - eps]
+    at_default = None if default_score is None else default_score >= best - eps
+    decades = np.abs(np.log10(good / default_lr))
+    nearest = default_lr if at_default else float(good[int(decades.argmin())]) if good.size else None
+    return EpsOptimalDistance(
+        eps=eps,
+        optimum=best,
+        decades=None if nearest is None else abs(math.log10(nearest / default_lr)),
+        nearest_lr=nearest,
+        default_is_optimal=at_default,
+        within=int(good.size),
+        n=int(there.sum()),
+    )
 
 
 def at_boundary(coordinate: float, *, has_floor: bool = False) -> bool:
