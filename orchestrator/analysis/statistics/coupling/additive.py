@@ -9,6 +9,8 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 
+from orchestrator.analysis.statistics.effect_coding import sum_to_zero
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AdditiveSpace:
@@ -123,8 +125,7 @@ def additive_fit(means: ArrayLike) -> AdditiveFit | None:
         return None
     a, b = table.shape
     row, column = np.nonzero(observed)
-    # Sum-to-zero coding: the last level of either factor is minus the sum of the others.
-    coded = [np.vstack([np.eye(number - 1), -np.ones(number - 1)]) for number in (a, b)]
+    coded = [sum_to_zero(levels) for levels in (a, b)]
     design = np.hstack([np.ones((row.size, 1)), coded[0][row], coded[1][column]])
     centre = float(table[observed].mean())
     solution = np.linalg.lstsq(design, table[observed] - centre)[0]

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from orchestrator.analysis.statistics.effect_coding import standard_errors, sum_to_zero
+
 _STEPS = 200
 """Newton steps before a fit is given up; 20 x 20 tables of zeros and ones take about 15."""
 _LONGEST_STEP = 5.0
@@ -58,7 +60,7 @@ def logistic_effects(events: NDArray[np.int64], trials: NDArray[np.int64]) -> Lo
     if not 0 < y.sum() < n.sum():
         return None
     a, b = y.shape
-    rows, columns = _sum_to_zero(a), _sum_to_zero(b)
+    rows, columns = sum_to_zero(a), sum_to_zero(b)
     design = np.hstack([np.ones((a * b, 1)), np.repeat(rows, b, axis=0), np.tile(columns, (a, 1))])
     there = n.ravel() > 0
     if np.linalg.matrix_rank(design[there]) < design.shape[1]:
@@ -72,22 +74,12 @@ def logistic_effects(events: NDArray[np.int64], trials: NDArray[np.int64]) -> Lo
     return LogisticEffects(
         intercept=float(coefficients[0]),
         rows=_spread(rows @ coefficients[row_part], used_rows),
-        rows_se=_spread(_standard_errors(rows, covariance[row_part, row_part]), used_rows),
+        rows_se=_spread(standard_errors(rows, covariance[row_part, row_part]), used_rows),
         columns=_spread(columns @ coefficients[column_part], used_columns),
-        columns_se=_spread(_standard_errors(columns, covariance[column_part, column_part]), used_columns),
+        columns_se=_spread(standard_errors(columns, covariance[column_part, column_part]), used_columns),
         row_rates=_spread(fitted.mean(axis=1), used_rows),
         column_rates=_spread(fitted.mean(axis=0), used_columns),
     )
-
-
-def _sum_to_zero(levels: int) -> NDArray[np.float64]:
-    """Shape (levels, levels - 1): codes of a factor whose effects sum to 0."""
-    return np.vstack([np.eye(levels - 1), -np.ones((1, levels - 1))])
-
-
-def _standard_errors(codes: NDArray[np.float64], covariance: NDArray[np.float64]) -> NDArray[np.float64]:
-    variances: NDArray[np.float64] = np.einsum("ij,jk,ik->i", codes, covariance, codes)
-    return np.sqrt(variances)
 
 
 def _spread(values: NDArray[np.float64], used: NDArray[np.bool_]) -> NDArray[np.float64]:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from scipy import stats
 from scipy.special import digamma, polygamma
 
+from orchestrator.analysis.statistics.effect_coding import standard_errors, sum_to_zero
 from orchestrator.analysis.statistics.intervals import TAILS
 from orchestrator.analysis.statistics.multiplicity import holm
 
@@ -140,7 +141,7 @@ def _fit(places: NDArray[np.int64], values: NDArray[np.float64], weights: NDArra
     if not values.size:
         return None
     levels, codes = zip(*(np.unique(places[:, side], return_inverse=True) for side in (0, 1)), strict=True)
-    contrasts = [_sum_coding(level.size) for level in levels]
+    contrasts = [sum_to_zero(level.size) for level in levels]
     blocks = [contrast[code] for contrast, code in zip(contrasts, codes, strict=True)]
     root = np.sqrt(weights)[:, None]
     ones = np.ones((values.size, 1))
@@ -158,18 +159,13 @@ def _fit(places: NDArray[np.int64], values: NDArray[np.float64], weights: NDArra
     for contrast in contrasts:
         part = slice(start, start + contrast.shape[1])
         effects.append(contrast @ coefficients[part])
-        errors.append(np.sqrt(np.einsum("ij,jk,ik->i", contrast, covariance[part, part], contrast)))
+        errors.append(standard_errors(contrast, covariance[part, part]))
         start = part.stop
     reduced = [_least_squares(np.hstack([ones, block]) * root, target)[1] for block in reversed(blocks)]
     return _Fit(
         levels=(levels[0], levels[1]), effects=(effects[0], effects[1]), errors=(errors[0], errors[1]),
         reduced=(reduced[0], reduced[1]), squares=squares, df=df,
     )  # fmt: skip
-
-
-def _sum_coding(size: int) -> NDArray[np.float64]:
-    """Shape (size, size - 1): effects that add up to 0."""
-    return np.vstack([np.eye(size - 1), -np.ones((1, size - 1))])
 
 
 def _least_squares(design: NDArray[np.float64], target: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
