@@ -23,7 +23,7 @@ GROUPS = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class VarianceComponents:
+class BudgetComponents:
     """Variance of the expected best of n over a table of rows and columns, in squared units of the score.
 
     Unbiased for independent replicates, so each may be negative where it is truly about 0.
@@ -34,7 +34,7 @@ class VarianceComponents:
     interaction: float
 
     @classmethod
-    def of(cls, squares: NDArray[np.float64], shape: tuple[int, int]) -> VarianceComponents:
+    def of(cls, squares: NDArray[np.float64], shape: tuple[int, int]) -> BudgetComponents:
         """From row, column and interaction mean squares of a table of this shape, by expected mean squares."""
         row, column, interaction = (float(value) for value in squares)
         return cls(
@@ -57,7 +57,7 @@ class CouplingAtBudget:
     """The coupling left when every cell is tuned by n random trials."""
 
     n: int
-    components: VarianceComponents
+    components: BudgetComponents
     interaction_low: float | None = None
     """Ends of a 95 % interval for the interaction's variance; None where there are too few points for one."""
     interaction_high: float | None = None
@@ -95,12 +95,12 @@ def coupling_at_budget(scores: NDArray[np.float64], n: int, rng: np.random.Gener
     table = expected_best(scores, [n])[:, :, 0]
     mean_score = float(table.mean())
     if 2 * n > points:
-        components = VarianceComponents.of(mean_squares(table[:, :, None, None]), shape)
+        components = BudgetComponents.of(mean_squares(table[:, :, None, None]), shape)
         return CouplingAtBudget(n=n, components=components, mean_score=mean_score, is_plug_in=True)
     # Permutations for n = 1 would all give the same sets.
     orders = rng.permuted(np.tile(np.arange(points), (PARTITIONS if n > 1 else 1, 1)), axis=1)
-    components = VarianceComponents.of(_at(scores, orders, n), shape)
-    parts = [VarianceComponents.of(row, shape) for row in _without_groups(scores, orders, n, rng)]
+    components = BudgetComponents.of(_at(scores, orders, n), shape)
+    parts = [BudgetComponents.of(row, shape) for row in _without_groups(scores, orders, n, rng)]
     low, high = _jackknife(components.interaction, [part.interaction for part in parts])
     index_low, index_high = _jackknife(components.index, [part.index for part in parts])
     return CouplingAtBudget(

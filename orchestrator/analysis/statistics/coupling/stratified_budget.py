@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from orchestrator.analysis.statistics.coupling.budget import CouplingAtBudget, VarianceComponents, mean_squares
+from orchestrator.analysis.statistics.coupling.budget import BudgetComponents, CouplingAtBudget, mean_squares
 from orchestrator.analysis.statistics.intervals import student_half_width
 from orchestrator.analysis.statistics.sensitivity.tuning_curves import expected_best
 
@@ -51,16 +51,16 @@ def coupling_of_sobol_design(scores: NDArray[np.float64], points: NDArray[np.flo
     table = _expected(scores, n)
     plain = mean_squares(table[:, :, None, None])
     if 2 * n > fewest or fewest <= NEIGHBOURS:
-        components = VarianceComponents.of(plain, (a, b))
+        components = BudgetComponents.of(plain, (a, b))
         return CouplingAtBudget(n=n, components=components, mean_score=float(table.mean()), is_plug_in=True)
     changes = [_local(influence, points) for influence in _influences(scores, table, n)]
     noise = [factor * (change**2).sum() / number**2 for factor, change in zip(_factors(a, b), changes, strict=True)]
-    components = VarianceComponents.of(plain - np.array(noise), (a, b))
+    components = BudgetComponents.of(plain - np.array(noise), (a, b))
     return _with_intervals(n, table, components, changes)
 
 
 def _with_intervals(
-    n: int, table: NDArray[np.float64], components: VarianceComponents, changes: list[NDArray[np.float64]]
+    n: int, table: NDArray[np.float64], components: BudgetComponents, changes: list[NDArray[np.float64]]
 ) -> CouplingAtBudget:
     number, factors = changes[2].shape[2], _factors(*table.shape)
     # The derivative of each mean square along each point's change, shape (3, N).
@@ -130,7 +130,7 @@ def _local(influence: NDArray[np.float64], points: NDArray[np.float64]) -> NDArr
 
 
 def _index_interval(
-    components: VarianceComponents, slopes: NDArray[np.float64], curvature: float, rows: int
+    components: BudgetComponents, slopes: NDArray[np.float64], curvature: float, rows: int
 ) -> tuple[float | None, float | None]:
     index = components.index
     whole = components.interaction + components.column

@@ -1,4 +1,4 @@
-"""How much there is to gain by tuning, and how fast it comes: summaries of a tuning curve, regret of a default."""
+"""How much there is to gain by tuning, and how fast it comes: summaries of a tuning curve."""
 
 from __future__ import annotations
 
@@ -71,27 +71,6 @@ def alpha_tunability(incumbents: NDArray[np.float64], alpha: float, best: float 
     # The mean of equal scores is not always the same to the last bit.
     reached = np.flatnonzero(incumbents >= target - 1e-9 * abs(target))
     return float(reached[0] + 1) / len(incumbents) if reached.size else None
-
-
-def probst_tunability(reference: NDArray[np.float64], best: NDArray[np.float64]) -> NDArray[np.float64]:
-    """What tuning gains over a reference setting on each problem; with a published default, its default regret.
-
-    Source: Probst, Boulesteix and Bischl (2019), arXiv 1802.09596, equation 5, with scores in place of risks. Their
-    reference is the setting that is best on average over the problems: `shared_settings.best_shared_setting`.
-
-    Args:
-        reference: Score of the reference setting on each problem.
-        best: Best score on each problem, in the same unit.
-
-    Returns:
-        The gain, negative where the reference did better.
-
-    Raises:
-        ValueError: The shapes differ.
-    """
-    if reference.shape != best.shape:
-        raise ValueError(f"one best score for each reference score; got shapes {best.shape} and {reference.shape}")
-    return best - reference
 
 
 def _check_curve(incumbents: NDArray[np.float64]) -> None:

@@ -75,27 +75,6 @@ def expected_best(scores: NDArray[np.float64], budgets: Sequence[int]) -> NDArra
     return means
 
 
-def expected_best_biased(scores: NDArray[np.float64], budgets: Sequence[int]) -> NDArray[np.float64]:
-    """The expected best of n draws with replacement from the trials: too low, but of small variance.
-
-    Source: the V-statistic of Dodge et al. (2019), "Show Your Work", equation 6.
-
-    Args:
-        scores: Shape (..., B), finite; higher is better.
-        budgets: Values of n, from 1 to B; more would say nothing that the trials know.
-
-    Returns:
-        Shape (..., len(budgets)).
-
-    Raises:
-        ValueError: A budget lies outside 1..B, or a score is not finite.
-    """
-    size = _checked_size(scores, budgets)
-    powers = (np.arange(size + 1) / size) ** np.asarray(budgets, dtype=float)[:, None]
-    means: NDArray[np.float64] = np.sort(scores, axis=-1) @ np.diff(powers, axis=1).T
-    return means
-
-
 def cdf_band(size: int, confidence: float, rng: np.random.Generator) -> CdfBand:
     """The band for any `size` independent trials of a continuous score.
 
