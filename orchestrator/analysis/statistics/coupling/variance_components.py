@@ -5,10 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from scipy.optimize import brentq
-from scipy.special import fdtri, ncfdtr
+from scipy.special import chdtri, fdtri, ncfdtr
 
 from orchestrator.analysis.statistics.coupling.anova import TwoWayAnova
 from orchestrator.analysis.statistics.intervals import TAILS, Interval
+
+_LARGEST_F = 1e5
+"""Beyond this the noncentral F is taken at its limit, a scaled inverse chi-square, which is within 3e-6 of it; for
+larger ones its series is NaN."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,6 +122,9 @@ def _noncentrality(anova: TwoWayAnova, probability: float) -> float:
 
     if excess(0.0) <= 0:
         return 0.0
+    if anova.f > _LARGEST_F:
+        # The numerator is then all noncentrality, and only the noise is uncertain.
+        return float(anova.df_interaction * (anova.f * chdtri(anova.df_error, probability) / anova.df_error - 1))
     high = max(1.0, anova.df_interaction * anova.f)
     while excess(high) > 0:
         high *= 2
