@@ -80,3 +80,10 @@ def test_a_profile_takes_the_best_of_each_bin() -> None:
     np.testing.assert_array_equal(found.median, [11.0, 45.0, 5.5])
     np.testing.assert_array_equal(found.points, [2, 2, 2])
     np.testing.assert_allclose(found.log_rates, [-3.2, -2.8, 0.0])
+
+
+def test_a_rate_with_a_regret_of_epsilon_is_within_the_width() -> None:
+    found = rate_width(RATES, np.array([0.2, 0.7, 0.8, 0.7, 0.2]), 0.1)
+    assert found is not None
+    assert found.low <= -3.0
+    assert found.high >= -1.0

@@ -100,3 +100,11 @@ def test_no_point_may_be_as_good_as_the_confirmed_optimum() -> None:
         eps_optimal_distance(LR, np.zeros(5), default_lr=0.0, default_score=None, eps=1.0)
     with pytest.raises(ValueError, match="one length"):
         eps_optimal_distance(LR, np.zeros(4), default_lr=1.0, default_score=None, eps=1.0)
+
+
+def test_a_regret_of_epsilon_is_near_whichever_statistic_asks() -> None:
+    scores = np.array([0.8, 0.7, 0.5])  # 0.8 - 0.7 > 0.1 in floating point
+    assert near_optimal_volume(scores.max() - scores, 0.1).near == 2
+    found = eps_optimal_distance(LR[:3], scores, default_lr=LR[1], default_score=0.7, eps=0.1)
+    assert found is not None
+    assert (found.within, found.default_is_optimal) == (2, True)

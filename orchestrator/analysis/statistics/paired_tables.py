@@ -10,6 +10,7 @@ from scipy import stats
 
 from orchestrator.analysis.statistics.correlation import kendall, spearman
 from orchestrator.analysis.statistics.intervals import TAILS, Estimate, mean_interval
+from orchestrator.analysis.statistics.replicates import tied
 
 Floats = NDArray[np.float64]
 
@@ -104,6 +105,7 @@ def order_agreement(first: Floats, second: Floats) -> OrderAgreement:
     """
     if first.ndim != 2 or first.shape != second.shape:
         raise ValueError(f"two tables of one layout are needed, not shapes {first.shape} and {second.shape}")
+    first, second = tied(first), tied(second)
     there = np.isfinite(first) & np.isfinite(second)
     whole = there.all(axis=1)
     of_mean_ranks = None

@@ -15,11 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import mannwhitneyu
 
+from orchestrator.analysis.statistics.replicates import rounding_floor, tied
+
 MOST_LABELINGS = 200_000
 """Two groups are permuted in full up to this number of ways; 7 of 20 rows are 77,520."""
 _BATCH = 10_000
 _CLOSE = 1e-9
-"""Relative difference below which a permuted statistic counts as equal: sums differ in their last bits."""
+"""Difference, as a share of the largest value, below which a permuted statistic counts as equal: sums differ in their
+last bits."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,10 +95,11 @@ def interaction_contrast(
     labels = np.repeat([0, 1], [len(first), len(second)])
     estimate = float(first.mean() - second.mean())
     as_extreme = total = 0
+    least = abs(estimate) - _CLOSE * float(np.nanmax(np.abs(table)))
     for batch in _labelings(labels, rng, draws):
         means = (batch == 0).astype(np.float64) @ values / len(first)
         permuted = means - (values.sum() - means * len(first)) / len(second)
-        as_extreme += int((np.abs(permuted) >= abs(estimate) * (1 - _CLOSE)).sum())
+        as_extreme += int((np.abs(permuted) >= least).sum())
         total += len(batch)
     exact = _is_countable(labels)
     return InteractionContrast(
@@ -106,7 +110,7 @@ def interaction_contrast(
         estimate=estimate,
         p=_p_value(as_extreme, total, exact=exact),
         is_exact=exact,
-        mann_whitney_p=_mann_whitney_p(first, second),
+        mann_whitney_p=_mann_whitney_p(*np.split(tied(values, scale=table), [len(first)])),
     )
 
 
@@ -143,7 +147,7 @@ def block_share(
         return None
     residual = table - table.mean(axis=1, keepdims=True) - table.mean(axis=0) + table.mean()
     total = float((residual**2).sum())
-    if total <= 1e-18 * float((table**2).sum()):
+    if total <= rounding_floor(table):
         return None
     # Sums over the columns of a group, divided so that squares need only the numbers of rows.
     sizes = np.bincount(column_labels)

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import logit
 from scipy.stats import rankdata
 
-from orchestrator.analysis.statistics.replicates import as_scores, cell_means
+from orchestrator.analysis.statistics.replicates import as_scores, cell_means, tied
 
 LOGIT_EDGE = 5e-4
 """Fractions are kept this far from 0 and 1, half of the 0.1 points to which accuracies are often printed: the logits
@@ -58,7 +58,7 @@ def winsorised(scores: ArrayLike) -> NDArray[np.float64]:
     scores: more than half of its means are equal, and that says nothing about the spread of the others.
     """
     array = as_scores(scores)
-    means = cell_means(array).means
+    means = tied(cell_means(array).means)
     known = np.isfinite(means)
     floors = np.full(len(array), -np.inf)
     for row in np.flatnonzero(known.any(axis=1)):

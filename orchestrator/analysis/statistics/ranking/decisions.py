@@ -11,7 +11,7 @@ from scipy.special import ndtr
 from scipy.stats import hypergeom
 
 from orchestrator.analysis.statistics.intervals import student_half_width
-from orchestrator.analysis.statistics.replicates import cell_means
+from orchestrator.analysis.statistics.replicates import cell_means, tied
 
 TOP = 3
 """Columns in the sets whose overlap over replicates is reported."""
@@ -86,6 +86,7 @@ def regrets(table: NDArray[np.float64]) -> Regrets | None:
     n, k = table.shape
     if n == 0 or k < 2:
         return None
+    table = tied(table)
     regret = table.max(axis=1, keepdims=True) - table
     wins = regret == 0
     mean = regret.mean(axis=0)
@@ -191,7 +192,7 @@ def top_overlap(scores: NDArray[np.float64], *, size: int = TOP) -> TopOverlap |
     if k <= size or size < 1:
         return None
     complete: NDArray[np.bool_] = np.logical_and.reduce(np.isfinite(scores), axis=1)
-    members = _membership(np.moveaxis(np.where(np.isfinite(scores), scores, -np.inf), 2, 1), size)
+    members = _membership(np.moveaxis(np.where(np.isfinite(scores), tied(scores), -np.inf), 2, 1), size)
     overlaps = []
     for first in range(replicates):
         for second in range(first + 1, replicates):

@@ -10,7 +10,7 @@ from scipy.optimize import brentq
 from scipy.special import polygamma, psi
 from scipy.stats import f
 
-from orchestrator.analysis.statistics.replicates import cell_means
+from orchestrator.analysis.statistics.replicates import cell_means, rounding_floor
 
 _SMALLEST = 1e-5
 """A variance of 0 is taken as this share of the median one: accuracies are counts, and counts may agree by chance."""
@@ -60,7 +60,7 @@ def moderated_variances(scores: NDArray[np.float64]) -> CellVariances | None:
     degrees = np.maximum(number - 1, 0)
     known = degrees > 0
     # Equal decimals have a mean that differs from them in the last bit.
-    variances = np.where(squares > 1e-20, squares, 0.0) / np.maximum(degrees, 1)
+    variances = np.where(squares > rounding_floor(scores), squares, 0.0) / np.maximum(degrees, 1)
     if not variances[known].any():
         return None
     floor = _SMALLEST * float(np.median(variances[known])) or _SMALLEST * float(variances[known].mean())

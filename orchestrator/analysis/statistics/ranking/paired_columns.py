@@ -11,6 +11,7 @@ from scipy.special import stdtr
 from scipy.stats import rankdata
 
 from orchestrator.analysis.statistics.multiplicity import holm
+from orchestrator.analysis.statistics.replicates import tied
 
 EQUIVALENCE_MARGIN = 0.2
 """Percentage points within which two optimizers are called equivalent."""
@@ -74,7 +75,7 @@ def compare_columns(
 def _differences(table: NDArray[np.float64], first: int, second: int) -> NDArray[np.float64]:
     found: NDArray[np.float64] = table[:, first] - table[:, second]
     # 0.3 - 0.1 and 0.2 must tie, as they do on paper.
-    return found[np.isfinite(found)].round(10)
+    return tied(found[np.isfinite(found)], scale=table)
 
 
 def _holm(p_values: Sequence[float | None]) -> list[float | None]:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from scipy.stats import chi2, f, rankdata, studentized_range
 
 from orchestrator.analysis.statistics.correlation import spearman
+from orchestrator.analysis.statistics.replicates import tied
 
 ALPHA = 0.05
 """Level of the critical difference."""
@@ -68,7 +69,7 @@ def rank_rows(table: NDArray[np.float64]) -> NDArray[np.float64]:
     """
     if table.ndim != 2 or not np.isfinite(table).all():
         raise ValueError("ranks need a complete table of rows and columns; leave out rows with missing cells first")
-    ranks: NDArray[np.float64] = rankdata(-table, axis=1) if table.size else np.empty(table.shape)
+    ranks: NDArray[np.float64] = rankdata(-tied(table), axis=1) if table.size else np.empty(table.shape)
     return ranks
 
 

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from orchestrator.analysis.statistics.replicates import is_constant, tied
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CorruptionError:
@@ -100,9 +102,9 @@ def matched_drop(clean: NDArray[np.float64], corrupted: NDArray[np.float64]) -> 
         raise ValueError(f"both must be vectors of one length; got {clean.shape} and {corrupted.shape}")
     there = np.isfinite(clean) & np.isfinite(corrupted)
     x = clean[there]
-    if x.size < 3 or np.ptp(x) == 0:
+    if x.size < 3 or is_constant(x):
         return None
-    drop = x - corrupted[there]
+    drop = tied(x - corrupted[there], scale=x)
     centred = x - x.mean()
     slope = float(centred @ drop / (centred @ centred))
     adjusted = drop - slope * centred

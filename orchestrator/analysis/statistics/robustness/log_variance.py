@@ -12,6 +12,7 @@ from scipy.special import digamma, polygamma
 from orchestrator.analysis.statistics.effect_coding import standard_errors, sum_to_zero
 from orchestrator.analysis.statistics.intervals import TAILS
 from orchestrator.analysis.statistics.multiplicity import holm
+from orchestrator.analysis.statistics.replicates import rounding_floor
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,10 +82,8 @@ def log_variance_anova(scores: NDArray[np.float64]) -> LogVarianceAnova | None:
     filled = np.where(np.isfinite(scores), scores, 0.0)
     means = filled.sum(axis=2) / np.maximum(n, 1)
     squares = (np.where(np.isfinite(scores), scores - means[:, :, None], 0.0) ** 2).sum(axis=2)
-    # A tiny rest of rounding is no variance: compare the values themselves.
-    constant = has_variance & (
-        np.nanmax(scores, axis=2, initial=-np.inf) <= np.nanmin(scores, axis=2, initial=np.inf)
-    )
+    # The logarithm of what rounding leaves would outweigh every other cell.
+    constant = has_variance & (squares <= rounding_floor(scores))
     usable = has_variance & ~constant
     half = (n[usable] - 1) / 2
     logs = np.log(squares[usable] / (2 * half)) - digamma(half) + np.log(half)

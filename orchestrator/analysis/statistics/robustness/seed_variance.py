@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from orchestrator.analysis.statistics.intervals import TAILS
+from orchestrator.analysis.statistics.replicates import is_constant, rounding_floor
 from orchestrator.analysis.statistics.robustness.log_variance import (
     FTest,
     LogVarianceAnova,
@@ -85,11 +86,11 @@ def _spread(values: NDArray[np.float64]) -> CellSpread:
     n = values.size
     if n < 2:
         return CellSpread(n=n, sd=None, low=None, high=None, reliable=False)
+    if is_constant(values):
+        return CellSpread(n=n, sd=0.0, low=None, high=None, reliable=n >= RELIABLE)
     sd = float(values.std(ddof=1))
-    low = high = None
-    if np.ptp(values) > 0:
-        lower, upper = stats.chi2.ppf(TAILS, n - 1)
-        low, high = sd * math.sqrt((n - 1) / upper), sd * math.sqrt((n - 1) / lower)
+    lower, upper = stats.chi2.ppf(TAILS, n - 1)
+    low, high = sd * math.sqrt((n - 1) / upper), sd * math.sqrt((n - 1) / lower)
     return CellSpread(n=n, sd=sd, low=low, high=high, reliable=n >= RELIABLE)
 
 
@@ -110,6 +111,6 @@ def brown_forsythe(groups: list[NDArray[np.float64]]) -> FTest | None:
     grand = math.fsum(float(each.sum()) for each in distances) / total
     between = math.fsum(each.size * (float(each.mean()) - grand) ** 2 for each in distances)
     within = math.fsum(float(((each - each.mean()) ** 2).sum()) for each in distances)
-    if within <= 0:
+    if within <= rounding_floor(np.concatenate(groups)):
         return None
     return f_test(between, len(distances) - 1, within, total - len(distances))

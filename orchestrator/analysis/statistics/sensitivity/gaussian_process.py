@@ -13,6 +13,8 @@ from itertools import product
 import numpy as np
 from numpy.typing import NDArray
 
+from orchestrator.analysis.statistics.replicates import rounding_floor
+
 LENGTH_SCALES = (0.15, 0.5, 1.5, 6.0)
 """From a cliff within the range to almost linear (6 times the range)."""
 NOISE_RATIOS = (1e-4, 1e-2, 0.1)
@@ -147,6 +149,6 @@ def explained_variance(scores: NDArray[np.float64], predictions: NDArray[np.floa
     """Shape (m,): R^2 of predictions, negative where the mean would do better; NaN for a cell of equal scores."""
     left = ((scores - predictions) ** 2).sum(axis=1)
     total = ((scores - scores.mean(axis=1, keepdims=True)) ** 2).sum(axis=1)
-    there = total > 1e-18 * len(scores.T)
+    there = total > np.array([rounding_floor(cell) for cell in scores])
     shares: NDArray[np.float64] = np.where(there, 1 - left / np.where(there, total, 1.0), np.nan)
     return shares

@@ -8,6 +8,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from orchestrator.analysis.statistics.sensitivity.near_optimal import is_near
+
 Censoring = Literal["low", "high", "both"]
 
 
@@ -147,12 +149,12 @@ def rate_slopes(log_rates: NDArray[np.float64], scores: NDArray[np.float64]) -> 
 
 def _crossing(log_rates: NDArray[np.float64], regrets: NDArray[np.float64], epsilon: float) -> float | None:
     """Where the regret first exceeds epsilon on the way from the optimum; None where it never does."""
-    over = np.flatnonzero(regrets > epsilon)
+    over = np.flatnonzero(~is_near(regrets, epsilon))
     if not over.size:
         return None
     after = int(over[0])
     before = after - 1
-    share = (epsilon - regrets[before]) / (regrets[after] - regrets[before])
+    share = max(0.0, epsilon - regrets[before]) / (regrets[after] - regrets[before])
     return float(log_rates[before] + share * (log_rates[after] - log_rates[before]))
 
 

@@ -69,8 +69,7 @@ def near_optimal_volume(
     """
     if regrets.ndim != 1 or not regrets.size or not np.isfinite(regrets).all():
         raise ValueError("a volume needs at least one regret, all finite")
-    # Scores are fractions of a count: a regret that equals epsilon must not depend on the last bit.
-    near, points = int((regrets <= epsilon + 1e-9).sum()), len(regrets)
+    near, points = int(is_near(regrets, epsilon).sum()), len(regrets)
     rates = exact_rates(np.array(near), np.array(points), confidence=confidence)
     low, high = float(rates.low), float(rates.high)
     most = trials_to_hit(high)
@@ -86,6 +85,12 @@ def near_optimal_volume(
         n95_low=most,
         n95_high=trials_to_hit(low),
     )
+
+
+def is_near(regrets: NDArray[np.float64], epsilon: float) -> NDArray[np.bool_]:
+    """Which regrets are at most epsilon; scores are shares of a count, and equal ones must not hang on a bit."""
+    near: NDArray[np.bool_] = regrets <= epsilon + 1e-9
+    return near
 
 
 def trials_to_hit(share: float, probability: float = 0.95) -> int | None:
@@ -136,8 +141,8 @@ def eps_optimal_distance(
         if optimum is not None
         else max(float(known.max()), -math.inf if default_score is None else default_score)
     )
-    good = lr[there][known >= best - eps]
-    at_default = None if default_score is None else default_score >= best - eps
+    good = lr[there][is_near(best - known, eps)]
+    at_default = None if default_score is None else bool(is_near(np.array(best - default_score), eps))
     decades = np.abs(np.log10(good / default_lr))
     nearest = default_lr if at_default else float(good[int(decades.argmin())]) if good.size else None
     return EpsOptimalDistance(
