@@ -143,6 +143,11 @@ def test_ped_anova_is_optunas_and_needs_fifty_trials() -> None:
     assert found["lr"] > found["weight_decay"]
     assert sum(found.values()) == pytest.approx(1)
     assert ped_anova(points[:49], scores[:49], ["lr", "weight_decay"]) is None
+    # All at chance, or all but too few to fill the best tenth: then nothing tells one from the rest.
+    at_chance = np.full(64, 10.0)
+    assert ped_anova(points, at_chance, ["lr", "weight_decay"]) is None
+    at_chance[:3] = 50.0
+    assert ped_anova(points, at_chance, ["lr", "weight_decay"]) is None
     worst = ped_anova(points, -scores, ["lr", "weight_decay"])
     assert worst is not None
     assert worst["lr"] < worst["weight_decay"]

@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from orchestrator.analysis.statistics.replicates import is_constant
 from orchestrator.analysis.statistics.sensitivity.near_optimal import is_near
 
 Censoring = Literal["low", "high", "both"]
@@ -67,11 +68,12 @@ def loss_sensitivity(losses: NDArray[np.float64], initial_loss: float) -> float 
         initial_loss: Loss at initialisation.
 
     Returns:
-        In the unit of the loss; None without any rate.
+        In the unit of the loss; None where no rate does better than at initialisation: what learnt nothing anywhere
+        is not insensitive.
     """
-    if not losses.size:
-        return None
     capped = np.minimum(np.where(np.isfinite(losses), losses, np.inf), initial_loss)
+    if not (capped < initial_loss).any():
+        return None
     return float((capped - capped.min()).mean())
 
 
@@ -103,7 +105,9 @@ def rate_profile(
     )
 
 
-def rate_width(log_rates: NDArray[np.float64], scores: NDArray[np.float64], epsilon: float) -> RateWidth | None:
+def rate_width(
+    log_rates: NDArray[np.float64], scores: NDArray[np.float64], epsilon: float, *, chance: float = -np.inf
+) -> RateWidth | None:
     """Decades of learning rate around the best one with a regret of at most epsilon.
 
     Where the regret crosses epsilon is interpolated linearly in log10 rate. Of equal optima the smallest rate counts.
@@ -112,11 +116,12 @@ def rate_width(log_rates: NDArray[np.float64], scores: NDArray[np.float64], epsi
         log_rates: Shape (k,): log10, ascending.
         scores: Shape (k,), finite.
         epsilon: Regret that is good enough, in the unit of the scores.
+        chance: Score of what has learnt nothing.
 
     Returns:
-        None for fewer than two rates, which have no width.
+        None for fewer than two rates, which have no width, and where none scores above chance.
     """
-    if len(log_rates) < 2:
+    if len(log_rates) < 2 or scores.max() <= chance:
         return None
     regrets = scores.max() - scores
     best = int(scores.argmax())
@@ -135,8 +140,11 @@ def rate_slopes(log_rates: NDArray[np.float64], scores: NDArray[np.float64]) -> 
     Args:
         log_rates: Shape (k,): log10, ascending.
         scores: Shape (k,), finite.
+
+    Returns:
+        A side without a rate has no slope, and neither side has one where all scores are equal.
     """
-    if not len(scores):
+    if is_constant(scores):
         return RateSlopes(left=None, right=None, asymmetry=None)
     best = int(scores.argmax())
     distance, regrets = np.abs(log_rates - log_rates[best]), scores.max() - scores

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -24,9 +25,11 @@ def ped_anova(
         names: The d hyper-parameters.
 
     Returns:
-        None with fewer than `LEAST_TRIALS` trials.
+        None with fewer than `LEAST_TRIALS` trials, or where the best tenth score no better than all others, as where
+        fewer than a tenth do not diverge.
     """
-    if len(scores) < LEAST_TRIALS:
+    best_tenth = math.ceil(len(scores) / 10)
+    if len(scores) < LEAST_TRIALS or np.sort(scores)[-best_tenth] <= scores.min():
         return None
     # Deferred: Optuna is needed only here, and only for large designs.
     import optuna
