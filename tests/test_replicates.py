@@ -7,7 +7,8 @@ import pytest
 
 from orchestrator.analysis.statistics.coupling.scales import winsorised
 from orchestrator.analysis.statistics.paired_tables import order_agreement
-from orchestrator.analysis.statistics.ranking.decisions import regrets, top_overlap
+from orchestrator.analysis.statistics.ranking.best_columns import beats, leads, residual_map
+from orchestrator.analysis.statistics.ranking.decisions import coupling_gain, regrets, top_overlap
 from orchestrator.analysis.statistics.ranking.moderated_variance import moderated_variances
 from orchestrator.analysis.statistics.ranking.paired_columns import compare_columns
 from orchestrator.analysis.statistics.ranking.ranks import rank_rows
@@ -34,6 +35,12 @@ def test_scores_have_three_axes_and_are_finite_or_missing() -> None:
     for wrong, reason in (([1.0], "shape"), (np.empty((0, 3)), "empty"), ([[np.inf]], "infinite")):
         with pytest.raises(ValueError, match=reason):
             as_scores(wrong)
+
+
+def test_a_table_without_replicates_is_taken_as_one_replicate() -> None:
+    table = 70 + np.random.default_rng(0).normal(size=(4, 5))
+    for statistic in (leads, beats, residual_map, moderated_variances, coupling_gain, top_overlap, seed_variance):
+        assert repr(statistic(table)) == repr(statistic(table[:, :, np.newaxis]))
 
 
 def test_means_are_of_the_replicates_that_are_there() -> None:

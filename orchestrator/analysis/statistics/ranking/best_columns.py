@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy.special import stdtr, stdtrit
 from scipy.stats import false_discovery_control
 
@@ -68,7 +68,7 @@ class ResidualMap:
     """Shape (a, b): after Benjamini and Hochberg (1995); of the cells below 0.05 about one in twenty is false."""
 
 
-def leads(scores: NDArray[np.float64]) -> tuple[Lead, ...]:
+def leads(scores: ArrayLike) -> tuple[Lead, ...]:
     """The best column of each row that has two or more, with the interval of its lead.
 
     The interval is that of multiple comparisons with the best (Hsu 1984), with Bonferroni's bound in place of
@@ -107,9 +107,7 @@ def _lead(row: int, means: NDArray[np.float64], variances: CellVariances | None)
     )
 
 
-def probability_best(
-    scores: NDArray[np.float64], *, rng: np.random.Generator, draws: int = 4000
-) -> NDArray[np.float64] | None:
+def probability_best(scores: ArrayLike, *, rng: np.random.Generator, draws: int = 4000) -> NDArray[np.float64] | None:
     """The chance of each column to be the best of its row, by simulation.
 
     Cell means are drawn from Student's t around the observed ones with moderated variances. To resample two or three
@@ -131,11 +129,11 @@ def probability_best(
     noise = rng.standard_t(np.where(missing, 1.0, variances.degrees), size=(draws, *variances.means.shape))
     drawn = variances.means + noise * np.sqrt(variances.mean_variances)
     best = np.where(missing, -np.inf, drawn).argmax(axis=2)
-    shares = (best[:, :, None] == np.arange(scores.shape[1])).mean(axis=0)
+    shares = (best[:, :, None] == np.arange(missing.shape[1])).mean(axis=0)
     return np.where(missing, np.nan, shares)
 
 
-def beats(scores: NDArray[np.float64], *, level: float = LEVEL) -> Claims | None:
+def beats(scores: ArrayLike, *, level: float = LEVEL) -> Claims | None:
     """Every "column j beats column k in row i" that can be claimed at once (Holm 1979).
 
     Two-sided t tests on moderated variances. With three replicates a difference must be large: for 20 x 20 columns
@@ -153,9 +151,9 @@ def beats(scores: NDArray[np.float64], *, level: float = LEVEL) -> Claims | None
         None without replicates.
     """
     variances = moderated_variances(scores)
-    if variances is None or scores.shape[1] < 2:
+    if variances is None:
         return None
-    first, second = np.triu_indices(scores.shape[1], 1)
+    first, second = np.triu_indices(variances.means.shape[1], 1)
     means, parts, degrees = variances.means, variances.mean_variances, variances.degrees
     difference = means[:, first] - means[:, second]
     variance = parts[:, first] + parts[:, second]
@@ -179,7 +177,7 @@ def _claim(row: int, first: int, second: int, difference: float, p_holm: float) 
     return Claim(row=row, better=better, worse=worse, difference=abs(float(difference)), p_holm=p_holm)
 
 
-def residual_map(scores: NDArray[np.float64]) -> ResidualMap | None:
+def residual_map(scores: ArrayLike) -> ResidualMap | None:
     """Which cells depart from additivity: t tests of the doubly centred means, with the false discovery rate bounded.
 
     A residual is a weighted sum of all cell means; its variance is that sum's, with moderated variances of the cells:
@@ -193,8 +191,7 @@ def residual_map(scores: NDArray[np.float64]) -> ResidualMap | None:
         None without replicates, with missing cells, or with fewer than two rows or columns.
     """
     variances = moderated_variances(scores)
-    a, b = scores.shape[:2]
-    if variances is None or a < 2 or b < 2 or not np.isfinite(variances.means).all():
+    if variances is None or min(variances.means.shape) < 2 or not np.isfinite(variances.means).all():
         return None
     means = variances.means
     residual = means - means.mean(axis=1, keepdims=True) - means.mean(axis=0) + means.mean()

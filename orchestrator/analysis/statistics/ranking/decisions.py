@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy.integrate import quad
 from scipy.special import ndtr
 from scipy.stats import hypergeom
 
 from orchestrator.analysis.statistics.intervals import student_half_width
-from orchestrator.analysis.statistics.replicates import cell_means, tied
+from orchestrator.analysis.statistics.replicates import as_scores, cell_means, tied
 
 TOP = 3
 """Columns in the sets whose overlap over replicates is reported."""
@@ -100,7 +100,7 @@ def regrets(table: NDArray[np.float64]) -> Regrets | None:
     )
 
 
-def coupling_gain(scores: NDArray[np.float64]) -> CouplingGain | None:
+def coupling_gain(scores: ArrayLike) -> CouplingGain | None:
     """What a user gains by knowing the row, with and without the winner's curse.
 
     The replicates must be alike in all cells in nothing but their number. A row counts in a fold where every column
@@ -111,14 +111,15 @@ def coupling_gain(scores: NDArray[np.float64]) -> CouplingGain | None:
         scores: Shape (n, k, r). Rows in which a cell has no replicate are left out.
 
     Returns:
-        None without a row, or with fewer than two columns.
+        None without a complete row, or with fewer than two columns.
     """
-    means = cell_means(scores).means
+    array = as_scores(scores)
+    means = cell_means(array).means
     complete = np.isfinite(means).all(axis=1)
     found = regrets(means[complete])
     if found is None:
         return None
-    kept = scores[complete]
+    kept = array[complete]
     gains = _held_out_gains(kept)
     there = np.isfinite(gains)
     by_row = (np.where(there, gains, 0.0).sum(axis=1) / np.maximum(there.sum(axis=1), 1))[there.any(axis=1)]
@@ -176,7 +177,7 @@ def expected_maximum(k: int) -> float:
     return float(upper - lower)
 
 
-def top_overlap(scores: NDArray[np.float64], *, size: int = TOP) -> TopOverlap | None:
+def top_overlap(scores: ArrayLike, *, size: int = TOP) -> TopOverlap | None:
     """Whether replicates agree on the best columns of each row.
 
     A tie at the border of a set counts as a part of a member.
@@ -188,11 +189,12 @@ def top_overlap(scores: NDArray[np.float64], *, size: int = TOP) -> TopOverlap |
     Returns:
         None for a single replicate, no complete row in two of them, or sets that hold every column.
     """
-    _, k, replicates = scores.shape
+    array = as_scores(scores)
+    _, k, replicates = array.shape
     if k <= size or size < 1:
         return None
-    complete: NDArray[np.bool_] = np.logical_and.reduce(np.isfinite(scores), axis=1)
-    members = _membership(np.moveaxis(np.where(np.isfinite(scores), tied(scores), -np.inf), 2, 1), size)
+    complete: NDArray[np.bool_] = np.logical_and.reduce(np.isfinite(array), axis=1)
+    members = _membership(np.moveaxis(np.where(np.isfinite(array), tied(array), -np.inf), 2, 1), size)
     overlaps = []
     for first in range(replicates):
         for second in range(first + 1, replicates):

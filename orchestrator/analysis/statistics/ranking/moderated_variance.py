@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import brentq
 from scipy.special import polygamma, psi
 from scipy.stats import f
 
-from orchestrator.analysis.statistics.replicates import cell_means, rounding_floor
+from orchestrator.analysis.statistics.replicates import as_scores, cell_means, rounding_floor
 
 _SMALLEST = 1e-5
 """A variance of 0 is taken as this share of the median one: accuracies are counts, and counts may agree by chance."""
@@ -36,7 +36,7 @@ class CellVariances:
     """How alike the cells' variances are; `inf` where they differ no more than chance has it."""
 
 
-def moderated_variances(scores: NDArray[np.float64]) -> CellVariances | None:
+def moderated_variances(scores: ArrayLike) -> CellVariances | None:
     """Empirical-Bayes variances of Smyth (2004), equations 3 to 6 and section 6.2.
 
     Cell variances are taken as draws of a scaled inverse chi-squared distribution whose scale and degrees of freedom
@@ -49,18 +49,19 @@ def moderated_variances(scores: NDArray[np.float64]) -> CellVariances | None:
     some makes false claims more often than their level says (`best_columns.beats`, `residual_map`).
 
     Args:
-        scores: Shape (a, b, r), NaN where missing.
+        scores: Shape (a, b, r), or (a, b) for one replicate; NaN where missing.
 
     Returns:
         None where no cell has two replicates, or none of them spread.
     """
-    cells = cell_means(scores)
+    array = as_scores(scores)
+    cells = cell_means(array)
     number, means = cells.counts, cells.means
-    squares = np.where(np.isfinite(scores), (scores - means[:, :, None]) ** 2, 0.0).sum(axis=2)
+    squares = np.where(np.isfinite(array), (array - means[:, :, None]) ** 2, 0.0).sum(axis=2)
     degrees = np.maximum(number - 1, 0)
     known = degrees > 0
     # Equal decimals have a mean that differs from them in the last bit.
-    variances = np.where(squares > rounding_floor(scores), squares, 0.0) / np.maximum(degrees, 1)
+    variances = np.where(squares > rounding_floor(array), squares, 0.0) / np.maximum(degrees, 1)
     if not variances[known].any():
         return None
     floor = _SMALLEST * float(np.median(variances[known])) or _SMALLEST * float(variances[known].mean())

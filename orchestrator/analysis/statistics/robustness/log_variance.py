@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 from scipy.special import digamma, polygamma
 
 from orchestrator.analysis.statistics.effect_coding import standard_errors, sum_to_zero
 from orchestrator.analysis.statistics.intervals import TAILS
 from orchestrator.analysis.statistics.multiplicity import holm
-from orchestrator.analysis.statistics.replicates import rounding_floor
+from orchestrator.analysis.statistics.replicates import as_scores, cell_means, rounding_floor
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +64,7 @@ class LogVarianceAnova:
     by_column: tuple[RelativeSpread | None, ...]
 
 
-def log_variance_anova(scores: NDArray[np.float64]) -> LogVarianceAnova | None:
+def log_variance_anova(scores: ArrayLike) -> LogVarianceAnova | None:
     """Which rows and columns are noisy: see `LogVarianceAnova`.
 
     Its F tests hold their level with as few as two replicates (5.1, 5.4, 4.1 and 4.9 % at a nominal 5 % with 2, 3, 5
@@ -77,13 +77,12 @@ def log_variance_anova(scores: NDArray[np.float64]) -> LogVarianceAnova | None:
     Returns:
         None where the cells with a variance do not connect all rows and columns that have one, or leave no residual.
     """
-    n = np.isfinite(scores).sum(axis=2)
-    has_variance = n >= 2
-    filled = np.where(np.isfinite(scores), scores, 0.0)
-    means = filled.sum(axis=2) / np.maximum(n, 1)
-    squares = (np.where(np.isfinite(scores), scores - means[:, :, None], 0.0) ** 2).sum(axis=2)
+    array = as_scores(scores)
+    cells = cell_means(array)
+    n, has_variance = cells.counts, cells.counts >= 2
+    squares = np.nansum((array - cells.means[:, :, None]) ** 2, axis=2)
     # The logarithm of what rounding leaves would outweigh every other cell.
-    constant = has_variance & (squares <= rounding_floor(scores))
+    constant = has_variance & (squares <= rounding_floor(array))
     usable = has_variance & ~constant
     half = (n[usable] - 1) / 2
     logs = np.log(squares[usable] / (2 * half)) - digamma(half) + np.log(half)
@@ -96,8 +95,8 @@ def log_variance_anova(scores: NDArray[np.float64]) -> LogVarianceAnova | None:
         dispersion=fit.squares / fit.df,
         cells=int(usable.sum()),
         dropped_constant=int(constant.sum()),
-        by_row=fit.relative(0, scores.shape[0]),
-        by_column=fit.relative(1, scores.shape[1]),
+        by_row=fit.relative(0, n.shape[0]),
+        by_column=fit.relative(1, n.shape[1]),
     )
 
 

@@ -10,11 +10,11 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 from orchestrator.analysis.statistics.intervals import TAILS
-from orchestrator.analysis.statistics.replicates import is_constant, rounding_floor
+from orchestrator.analysis.statistics.replicates import as_scores, is_constant, rounding_floor
 from orchestrator.analysis.statistics.robustness.log_variance import (
     FTest,
     LogVarianceAnova,
@@ -57,7 +57,7 @@ class SeedVariance:
     """None where too few cells have a variance to tell rows and columns apart."""
 
 
-def seed_variance(scores: NDArray[np.float64]) -> SeedVariance:
+def seed_variance(scores: ArrayLike) -> SeedVariance:
     """The spread of every cell, pooled, and compared between rows and columns.
 
     Args:
@@ -66,9 +66,8 @@ def seed_variance(scores: NDArray[np.float64]) -> SeedVariance:
     Raises:
         ValueError: Another shape.
     """
-    if scores.ndim != 3:
-        raise ValueError(f"scores must have shape (backbones, optimizers, replicates); got {scores.shape}")
-    cells = tuple(tuple(_spread(cell[np.isfinite(cell)]) for cell in row) for row in scores)
+    array = as_scores(scores)
+    cells = tuple(tuple(_spread(cell[np.isfinite(cell)]) for cell in row) for row in array)
     known = [cell for row in cells for cell in row if cell.sd is not None]
     df = sum(cell.n - 1 for cell in known)
     squares = math.fsum((cell.n - 1) * (cell.sd or 0.0) ** 2 for cell in known)
@@ -77,7 +76,7 @@ def seed_variance(scores: NDArray[np.float64]) -> SeedVariance:
         pooled_sd=math.sqrt(squares / df) if df else None,
         pooled_df=df,
         median_sd=float(np.median([cell.sd for cell in known])) if known else None,
-        brown_forsythe=brown_forsythe([cell[np.isfinite(cell)] for row in scores for cell in row]),
+        brown_forsythe=brown_forsythe([cell[np.isfinite(cell)] for row in array for cell in row]),
         log_variance=log_variance_anova(scores),
     )
 
