@@ -12,7 +12,7 @@ import pytest
 
 from orchestrator.analysis.answers.budget import coupling_by_budget
 from orchestrator.analysis.answers.sensitivity import cell_sensitivities, sensitivity
-from orchestrator.analysis.statistics.anova import two_way_anova
+from orchestrator.analysis.statistics.coupling.anova import two_way_anova
 from orchestrator.errors import UsageError
 from tests.benchmarks.calibration import PARTS, page
 from tests.benchmarks.coupling_rates import coupling_rates, statistics_rates

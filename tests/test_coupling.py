@@ -11,8 +11,8 @@ from orchestrator.analysis.answers.as_json import as_json
 from orchestrator.analysis.answers.coupling import coupling_section
 from orchestrator.analysis.answers.coupling_records import Coupling, CouplingSection, ScaleCoupling
 from orchestrator.analysis.answers.score_tables import RowKey, ScoreTable, ScoreTables
-from orchestrator.analysis.statistics.anova import two_way_anova
-from orchestrator.analysis.statistics.scales import logit_scale, rank_scale, winsorised
+from orchestrator.analysis.statistics.coupling.anova import two_way_anova
+from orchestrator.analysis.statistics.coupling.scales import logit_scale, rank_scale, winsorised
 from tests.score_examples import paper_table, planted
 
 

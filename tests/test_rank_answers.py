@@ -16,7 +16,7 @@ from orchestrator.analysis.answers.failures import failure_answer
 from orchestrator.analysis.answers.ranks import rank_answer
 from orchestrator.analysis.answers.regret import regret_answer
 from orchestrator.analysis.answers.score_tables import RowKey, ScoreTable
-from orchestrator.analysis.statistics.failure_rates import exact_rates
+from orchestrator.analysis.statistics.intervals import exact_rates
 from orchestrator.store.schema import TrialRow
 from tests.paper_table import paper_table
 from tests.sweep_rows import trial

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from orchestrator.analysis.answers.coupling_records import CouplingSection
-from orchestrator.analysis.statistics.anova import two_way_anova
-from orchestrator.analysis.statistics.resampling import cross_seed_components, wild_bootstrap_p
-from orchestrator.analysis.statistics.variance_components import coupling_index, variance_components
+from orchestrator.analysis.statistics.coupling.anova import two_way_anova
+from orchestrator.analysis.statistics.coupling.resampling import cross_seed_components, wild_bootstrap_p
+from orchestrator.analysis.statistics.coupling.variance_components import coupling_index, variance_components
 from tests.benchmarks.planted_tables import Plant, answers, confirmed_trials, draw
 from tests.benchmarks.rates import Rate, Rule, rate
 

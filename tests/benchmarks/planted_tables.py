@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from orchestrator.analysis.answers.analysis import Analysis, analyse
 from orchestrator.analysis.answers.load import SpecFacts, SweepData
-from orchestrator.analysis.statistics.additive import additive_space
+from orchestrator.analysis.statistics.coupling.additive import additive_space
 from orchestrator.store.schema import TrialRow
 from tests.sweep_rows import trial
 

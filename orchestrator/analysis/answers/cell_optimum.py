@@ -9,7 +9,7 @@ from statistics import fmean
 
 from orchestrator.analysis.answers.design_points import Point, point_of
 from orchestrator.analysis.answers.score_tables import has_score
-from orchestrator.analysis.statistics.near_optimal import at_boundary
+from orchestrator.analysis.statistics.sensitivity.near_optimal import at_boundary
 from orchestrator.store.schema import TrialRow
 
 

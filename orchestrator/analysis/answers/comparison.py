@@ -25,9 +25,9 @@ from orchestrator.analysis.answers.coupling import coupling_of
 from orchestrator.analysis.answers.load import SweepData
 from orchestrator.analysis.answers.matched_tables import MatchedTables, match_tables
 from orchestrator.analysis.answers.score_tables import CONFIRMED, DEFAULT, IMPORTED, RowKey, ScoreTable, score_tables
+from orchestrator.analysis.statistics.correlation import pearson
 from orchestrator.analysis.statistics.paired_tables import (
     OrderAgreement,
-    correlation,
     mean_difference,
     order_agreement,
     welch_differences,
@@ -164,7 +164,7 @@ def _summary(matched: MatchedTables, order: OrderAgreement, backbones: Sequence[
     return Summary(
         over_cells=over_cells,
         over_backbones=over_backbones,
-        correlation=correlation(matched.a.means, matched.b.means),
+        correlation=pearson(matched.a.means, matched.b.means),
         spearman_of_mean_ranks=order.spearman_of_mean_ranks,
         ranked_backbones=order.rows,
         mean_kendall=order.mean_kendall,

@@ -18,15 +18,15 @@ from orchestrator.analysis.answers.groups import (
     families,
 )
 from orchestrator.analysis.answers.score_tables import ScoreTable
-from orchestrator.analysis.statistics.best_columns import LEVEL, residual_map
-from orchestrator.analysis.statistics.contrasts import (
+from orchestrator.analysis.statistics.coupling.contrasts import (
     BlockShare,
     InteractionContrast,
     block_share,
     interaction_contrast,
 )
-from orchestrator.analysis.statistics.ranks import rank_rows
-from orchestrator.analysis.statistics.scales import winsorised
+from orchestrator.analysis.statistics.coupling.scales import winsorised
+from orchestrator.analysis.statistics.ranking.best_columns import LEVEL, residual_map
+from orchestrator.analysis.statistics.ranking.ranks import rank_rows
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

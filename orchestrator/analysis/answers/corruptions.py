@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from orchestrator.analysis.answers.summary import CellKey
 from orchestrator.analysis.answers.tuned_settings import by_cell, first_confirmed
-from orchestrator.analysis.statistics.corruption import CorruptionError, corruption_error, matched_drop
+from orchestrator.analysis.statistics.robustness.corruption import CorruptionError, corruption_error, matched_drop
 from orchestrator.store.schema import TrialRow
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from orchestrator.analysis.answers.score_tables import has_score
 from orchestrator.analysis.answers.tuned_settings import SettingTable, by_cell, first_confirmed
-from orchestrator.analysis.statistics.hp_distance import EpsOptimalDistance, eps_optimal_distance
+from orchestrator.analysis.statistics.sensitivity.near_optimal import EpsOptimalDistance, eps_optimal_distance
 from orchestrator.store.schema import TrialRow
 
 EPS = 1.0

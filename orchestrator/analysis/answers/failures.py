@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from orchestrator.analysis.answers.score_tables import key_of
 from orchestrator.analysis.answers.summary import ROLES, CellKey, cells_in_order
-from orchestrator.analysis.statistics.failure_rates import exact_rates, logistic_effects, row_effect_p
+from orchestrator.analysis.statistics.intervals import exact_rates
+from orchestrator.analysis.statistics.robustness.failure_rates import logistic_effects, row_effect_p
 from orchestrator.store.schema import TrialRow
 
 SUMMARY_ROLES = ("design", "default", "confirm", "imported")

@@ -13,8 +13,8 @@ import numpy as np
 
 from orchestrator.analysis.answers.summary import CellKey
 from orchestrator.analysis.answers.tuned_settings import by_cell, first_confirmed
-from orchestrator.analysis.statistics.hp_distance import OFF
-from orchestrator.analysis.statistics.weight_spectra import (
+from orchestrator.analysis.statistics.robustness.hp_distance import OFF
+from orchestrator.analysis.statistics.robustness.weight_spectra import (
     LEAST_DIMENSION,
     GroupedCorrelation,
     LayerSummary,

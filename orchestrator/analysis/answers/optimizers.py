@@ -13,7 +13,7 @@ from orchestrator.analysis.answers.roles import require_role
 from orchestrator.analysis.answers.sensitivity import CellSensitivity
 from orchestrator.analysis.answers.shared_answer import SharedAnswer, shared_answer
 from orchestrator.analysis.answers.summary import CellKey, cells_in_order
-from orchestrator.analysis.statistics.shared_settings import percentile_scale
+from orchestrator.analysis.statistics.sensitivity.shared_settings import percentile_scale
 from orchestrator.store.schema import TrialRow
 
 

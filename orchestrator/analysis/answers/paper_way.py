@@ -12,7 +12,6 @@ from scipy.stats import rankdata
 
 from orchestrator.analysis.answers.score_tables import ScoreTable, ScoreTables
 from orchestrator.analysis.answers.tuned_settings import setting_table
-from orchestrator.analysis.statistics.hp_distance import Ties, hp_distances, own_list_steps
 from orchestrator.analysis.statistics.paper_way import (
     Eq1Variant,
     TrimmedSummary,
@@ -20,6 +19,7 @@ from orchestrator.analysis.statistics.paper_way import (
     overall_ranking,
     trimmed_summary,
 )
+from orchestrator.analysis.statistics.robustness.hp_distance import Ties, hp_distances, own_list_steps
 from orchestrator.store.schema import TrialRow
 
 GAMMAS: Mapping[str, float] = {"imagenet": 1.0}

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from orchestrator.analysis.answers.complete_table import LeftOut, complete_part
 from orchestrator.analysis.answers.groups import CLASSICAL, eras, families
 from orchestrator.analysis.answers.score_tables import ScoreTable
-from orchestrator.analysis.statistics.decisions import regrets
-from orchestrator.analysis.statistics.paired_columns import EQUIVALENCE_MARGIN, ColumnPair, compare_columns
-from orchestrator.analysis.statistics.ranks import (
+from orchestrator.analysis.statistics.ranking.decisions import regrets
+from orchestrator.analysis.statistics.ranking.paired_columns import EQUIVALENCE_MARGIN, ColumnPair, compare_columns
+from orchestrator.analysis.statistics.ranking.ranks import (
     GroupAgreement,
     agreement,
     agreement_by_group,

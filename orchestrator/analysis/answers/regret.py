@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from orchestrator.analysis.answers.complete_table import CompleteTable, LeftOut, complete_part
 from orchestrator.analysis.answers.score_tables import ScoreTable
-from orchestrator.analysis.statistics.best_columns import beats, leads, probability_best
-from orchestrator.analysis.statistics.decisions import TopOverlap, coupling_gain, regrets, top_overlap
+from orchestrator.analysis.statistics.ranking.best_columns import beats, leads, probability_best
+from orchestrator.analysis.statistics.ranking.decisions import TopOverlap, coupling_gain, regrets, top_overlap
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

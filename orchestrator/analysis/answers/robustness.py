@@ -15,8 +15,8 @@ from orchestrator.analysis.answers.score_tables import ScoreTable, ScoreTables, 
 from orchestrator.analysis.answers.seeds import SeedAnswer, SpreadOfSide, seed_answer
 from orchestrator.analysis.answers.summary import CellKey
 from orchestrator.analysis.answers.tuned_settings import SettingTable, setting_table
-from orchestrator.analysis.statistics.failure_rates import exact_rates
-from orchestrator.analysis.statistics.hp_distance import (
+from orchestrator.analysis.statistics.intervals import exact_rates
+from orchestrator.analysis.statistics.robustness.hp_distance import (
     OFF,
     HpDistances,
     ModeDistance,

@@ -16,8 +16,8 @@ from orchestrator.analysis.answers.score_tables import (
     ScoreTable,
     ScoreTables,
 )
-from orchestrator.analysis.statistics.log_variance import FTest, RelativeSpread
-from orchestrator.analysis.statistics.seed_variance import CellSpread, SeedVariance, seed_variance
+from orchestrator.analysis.statistics.robustness.log_variance import FTest, RelativeSpread
+from orchestrator.analysis.statistics.robustness.seed_variance import CellSpread, SeedVariance, seed_variance
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

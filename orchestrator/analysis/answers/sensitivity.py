@@ -18,8 +18,8 @@ from orchestrator.analysis.answers.score_tables import Exclusion, has_score, key
 from orchestrator.analysis.answers.summary import CellKey, cells_in_order
 from orchestrator.analysis.answers.tuned_settings import by_cell
 from orchestrator.analysis.answers.tuning import BAND_CONFIDENCE, AlphaTunability, TuningPoint, tuning_of
-from orchestrator.analysis.statistics.near_optimal import NearOptimalVolume, near_optimal_volume
-from orchestrator.analysis.statistics.tuning_curves import CdfBand, cdf_band
+from orchestrator.analysis.statistics.sensitivity.near_optimal import NearOptimalVolume, near_optimal_volume
+from orchestrator.analysis.statistics.sensitivity.tuning_curves import CdfBand, cdf_band
 from orchestrator.store.schema import TrialRow
 
 EPSILONS = (0.5, 1.0, 2.0)

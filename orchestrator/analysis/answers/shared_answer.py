@@ -9,14 +9,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from orchestrator.analysis.answers.design_points import Design
-from orchestrator.analysis.statistics.gaussian_process import MAX_POINTS, candidate_kernels, fit_surrogates
-from orchestrator.analysis.statistics.shared_settings import (
+from orchestrator.analysis.statistics.sensitivity.gaussian_process import (
+    MAX_POINTS,
+    candidate_kernels,
+    fit_surrogates,
+)
+from orchestrator.analysis.statistics.sensitivity.shared_settings import (
     Scale,
     best_shared_setting,
     effective_dimension,
     split_seed_regret,
 )
-from orchestrator.analysis.statistics.variance_shares import LEAST_POINTS, LEAST_R_SQUARED
+from orchestrator.analysis.statistics.sensitivity.variance_shares import LEAST_POINTS, LEAST_R_SQUARED
 
 GRID_PLACES = 1024
 """Places of the grid, at most, on which a surrogate is asked for the effective dimension."""

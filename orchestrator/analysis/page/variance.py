@@ -12,7 +12,7 @@ from orchestrator.analysis.answers.coupling_records import Coupling, ScaleCoupli
 from orchestrator.analysis.page import tables, wording
 from orchestrator.analysis.page.section import Chart, Section, plot, section, spec
 from orchestrator.analysis.page.theme import PAGE_WIDTH, PART_COLOURS, clamp, text_width
-from orchestrator.analysis.statistics.influence import LeftOut
+from orchestrator.analysis.statistics.coupling.influence import LeftOut
 
 CARRIERS = 8
 """Carriers of either kind that are drawn."""
