@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from rich.table import Table
 
-from orchestrator.tables import table_of
+from orchestrator.terminal.tables import table_of
 from search_spaces.backbones import expand_backbones, form_for, image_size_for
 from search_spaces.datasets import get_dataset
 from search_spaces.optimizers import list_optimizers

@@ -9,11 +9,17 @@ from datetime import timedelta
 import numpy as np
 import pytest
 
-from orchestrator.analysis.answers.curves import Curve, curve_set, response_set, trials_to_draw
-from orchestrator.analysis.answers.load import load_page_data
-from orchestrator.analysis.answers.score_tables import score_tables
-from orchestrator.analysis.answers.summary import CellKey, Counts, Source, headline_of, summarise
+from orchestrator.analysis.answers.learning_curves import curve_set
+from orchestrator.analysis.answers.rate_points import response_set
+from orchestrator.analysis.answers.summary import summarise
 from orchestrator.analysis.page import wording
+from orchestrator.analysis.page.report import render
+from orchestrator.analysis.trials.cells import CellKey
+from orchestrator.analysis.trials.counts import Counts
+from orchestrator.analysis.trials.curves import Curve, trials_to_draw
+from orchestrator.analysis.trials.headline import Source, headline_of
+from orchestrator.analysis.trials.load import load_page_data
+from orchestrator.analysis.trials.score_tables import score_tables
 from orchestrator.errors import UsageError
 from orchestrator.store.schema import AttemptRow, TrialRow
 from tests import sweep_rows
@@ -209,6 +215,19 @@ def test_loading_takes_the_newest_spec_and_this_sweep_only() -> None:
     assert (curve.trial_id, curve.epochs) == ("good", (1, 2, 3, 4, 5))
 
 
+def test_failures_of_a_cell_that_the_spec_no_longer_has_are_not_listed() -> None:
+    gone = trial(trial_id="gone", backbone="vgg11", state="FAIL", score=None, superseded=True)
+    rows = sweep_rows.Rows(
+        sweeps=[sweep_rows.sweep(sweep_rows.spec(["resnet18"], ["sgd"]), 1, version=2)],
+        trials=[gone, trial(trial_id="good", score=0.7)],
+        attempts=[sweep_rows.attempt(gone, exception="OutOfMemoryError")],
+    )
+    data = load_page_data(sweep_rows.connect(rows), "s")
+    assert data.failures == ()
+    assert data.data.superseded == 1
+    assert "vgg11" not in render(data, written_at=START).html
+
+
 def test_an_unknown_sweep_is_a_users_mistake() -> None:
     rows = sweep_rows.Rows(sweeps=[sweep_rows.sweep(sweep_rows.spec(["a"], ["b"]), 1, sweep="digits")])
     with pytest.raises(UsageError, match="unknown sweep 'digit'; did you mean digits"):
@@ -218,7 +237,7 @@ def test_an_unknown_sweep_is_a_users_mistake() -> None:
 def test_analysis_needs_neither_ray_nor_torch_nor_pandas() -> None:
     # scipy looks into `sys.modules` for these, so they cannot be forbidden by a None there.
     code = (
-        "import sys; import orchestrator.analysis.page.report, orchestrator.analysis.answers.load; "
+        "import sys; import orchestrator.analysis.page.report, orchestrator.analysis.trials.load; "
         "assert not {'ray', 'torch', 'pandas'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

@@ -133,6 +133,14 @@ def test_one_result_per_cell_leaves_null_what_needs_noise(call: Call) -> None:
     assert "without repetitions" in " ".join(call("analyze", "single").out.split())
 
 
+def test_the_table_of_the_terminal_shows_variance_components_as_the_page_does(call: Call) -> None:
+    imported(call, "mine", planted(1.5))
+    coupling = analysed(call, "mine")["coupling"]
+    parts = [max(0.0, coupling[f"sigma2_{part}"]) for part in ("backbone", "optimizer", "interaction", "error")]
+    line = next(line for line in call("analyze", "mine").out.splitlines() if line.split()[:2] == ["imported", "3"])
+    assert line.split()[2:6] == [f"{100 * part / sum(parts):.1f}" for part in parts]
+
+
 def test_the_seed_and_not_the_order_of_the_file_decides_what_is_drawn(call: Call) -> None:
     rows = planted(0.15)
     imported(call, "mine", rows)
@@ -155,7 +163,7 @@ POOR: dict[str, tuple[list[Row], str]] = {
     "failed": ([(b, o, None, 0) for b in "ab" for o in "xy"], "neither confirmed nor imported nor default"),
     "no-noise": (
         [(b, o, float(i + j), s) for i, b in enumerate("abc") for j, o in enumerate("xyz") for s in (0, 1)],
-        "z is the best optimizer on every backbone",
+        "z has the highest mean on every backbone",
     ),
 }
 

@@ -10,7 +10,7 @@ import pytest
 
 from orchestrator.analysis.answers.as_json import as_json
 from orchestrator.analysis.answers.cells import cell_answers
-from orchestrator.analysis.answers.score_tables import score_tables
+from orchestrator.analysis.trials.score_tables import score_tables
 from tests.sweep_rows import trial
 
 

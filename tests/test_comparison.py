@@ -13,7 +13,8 @@ from scipy import stats
 from orchestrator.analysis.answers.as_json import as_json
 from orchestrator.analysis.answers.comparison import compare_sweeps
 from orchestrator.analysis.answers.comparison_records import Comparison
-from orchestrator.analysis.answers.load import SpecFacts, SweepData
+from orchestrator.analysis.trials.spec_facts import SpecFacts
+from orchestrator.analysis.trials.sweep_data import SweepData
 from orchestrator.errors import UsageError
 from orchestrator.store.schema import TrialRow
 from tests.command_line import Call

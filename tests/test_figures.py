@@ -14,11 +14,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from orchestrator.analysis.answers.load import PageData, load_page_data
 from orchestrator.analysis.page import figures, report
 from orchestrator.analysis.page.figures import draw, write_figures
 from orchestrator.analysis.page.report import write_report
 from orchestrator.analysis.page.section import Section, spec
+from orchestrator.analysis.trials.load import load_page_data
+from orchestrator.analysis.trials.sweep_data import PageData
 from orchestrator.errors import UsageError
 from tests import sweep_rows
 from tests.command_line import Call

@@ -16,8 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestrator.errors import StoreError, UsageError
-from orchestrator.imported_sweep import import_sweep
-from orchestrator.importing import ImportedResults, ImportOptions, parse_results
+from orchestrator.importing.imported_sweep import import_sweep
+from orchestrator.importing.results import ImportedResults, ImportOptions, parse_results
 from orchestrator.store.lease import claim
 from orchestrator.store.reader import read_rows
 from orchestrator.store.schema import ROW_TYPES, Row, SweepRow, TrialRow

@@ -13,9 +13,9 @@ import pytest
 
 from orchestrator.analysis.answers.analysis import Analysis, analyse
 from orchestrator.analysis.answers.deviations import confounding, deviations
-from orchestrator.analysis.answers.load import PageData, SpecFacts, SweepData, load_page_data
 from orchestrator.analysis.answers.matrix import Matrix, matrix_of
 from orchestrator.analysis.answers.summary import SweepSummary, summarise
+from orchestrator.analysis.answers.variance_parts import variance_parts
 from orchestrator.analysis.page import wording
 from orchestrator.analysis.page.findings import findings_section, key_numbers
 from orchestrator.analysis.page.heatmaps import residual_heatmap
@@ -24,7 +24,10 @@ from orchestrator.analysis.page.methods import methods_section
 from orchestrator.analysis.page.rank_diagram import ranks_section
 from orchestrator.analysis.page.report import render
 from orchestrator.analysis.page.specialists import specialists_section
-from orchestrator.analysis.page.variance import parts_of, variance_section
+from orchestrator.analysis.page.variance import variance_section
+from orchestrator.analysis.trials.load import load_page_data
+from orchestrator.analysis.trials.spec_facts import SpecFacts
+from orchestrator.analysis.trials.sweep_data import PageData, SweepData
 from orchestrator.store.schema import TrialRow
 from tests import sweep_rows
 from tests.sweep_rows import trial
@@ -144,7 +147,7 @@ def test_the_verdict_has_its_numbers_in_a_row() -> None:
     numbers = {number.name: number for number in key_numbers(analysis)}
     assert analysis.coupling.index is not None
     assert numbers["Coupling index"].value == f"{analysis.coupling.index:.2f}"
-    assert float(numbers["p of no coupling"].value) < 0.05
+    assert float(numbers["p of the coupling test"].value) < 0.05
     assert analysis.regret is not None
     assert numbers["Best single optimizer"].value == analysis.regret.generalist
     assert "on seeds left out" in numbers["Gain of choosing"].meaning
@@ -167,8 +170,8 @@ def test_a_p_above_the_level_is_not_contradicted_by_an_interval() -> None:
 def test_where_nothing_can_be_said_the_verdict_says_why() -> None:
     _, single = answers_of(trials_of(seeds=1))
     numbers = {number.name: number for number in key_numbers(single)}
-    assert numbers["p of no coupling"].value == wording.NOTHING
-    assert "repetitions" in numbers["p of no coupling"].meaning
+    assert numbers["p of the coupling test"].value == wording.NOTHING
+    assert "repetitions" in numbers["p of the coupling test"].meaning
     assert "noise included" in numbers["Coupling index"].meaning
     assert "luck" in numbers["Gain of choosing"].meaning
     _, nothing = answers_of([trial()])
@@ -193,14 +196,14 @@ def test_specialists_have_simultaneous_intervals_and_what_the_generalist_loses()
 
 def test_parts_of_the_variance_sum_to_one_and_take_the_noise_out() -> None:
     _, analysis = replicated()
-    parts = dict(parts_of(analysis.coupling))
+    parts = dict(variance_parts(analysis.coupling).named())
     assert list(parts) == ["backbone", "optimizer", "interaction", "noise"]
     assert sum(parts.values()) == pytest.approx(1.0)
     assert analysis.coupling.index == pytest.approx(
         parts["interaction"] / (parts["interaction"] + parts["optimizer"])
     )
     _, single = answers_of(trials_of(seeds=1))
-    assert "interaction and noise" in dict(parts_of(single.coupling))
+    assert "interaction and noise" in dict(variance_parts(single.coupling).named())
     assert {"variance", "carriers-optimizers", "carriers-backbones"} == set(variance_section(analysis).charts)
     assert "without it" in json.dumps(variance_section(analysis).charts["carriers-optimizers"])
 

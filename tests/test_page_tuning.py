@@ -13,8 +13,7 @@ import pytest
 
 from orchestrator.analysis.answers.analysis import Analysis, analyse
 from orchestrator.analysis.answers.layer_profiles import layer_profiles
-from orchestrator.analysis.answers.load import PageData, load_page_data
-from orchestrator.analysis.answers.summary import CellKey, SweepSummary, summarise
+from orchestrator.analysis.answers.summary import SweepSummary, summarise
 from orchestrator.analysis.page.budget import budget_section
 from orchestrator.analysis.page.direct_labels import LETTER, LINE, place_names
 from orchestrator.analysis.page.divergence import divergence_section
@@ -25,6 +24,9 @@ from orchestrator.analysis.page.robustness_tables import robustness_section
 from orchestrator.analysis.page.section import Section
 from orchestrator.analysis.page.sensitivity_plane import plane_section
 from orchestrator.analysis.page.tuning import tuning_section
+from orchestrator.analysis.trials.cells import CellKey
+from orchestrator.analysis.trials.load import load_page_data
+from orchestrator.analysis.trials.sweep_data import PageData
 from orchestrator.store.schema import CorruptionRow, LayerRow, TrialRow, columns_of
 from tests import sweep_rows
 

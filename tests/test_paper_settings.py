@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from orchestrator.analysis.answers.load import load_page_data
 from orchestrator.analysis.page.report import render
+from orchestrator.analysis.trials.load import load_page_data
 from orchestrator.errors import SpecError
 from orchestrator.planning.grid import make_plan
 from orchestrator.planning.plan import Plan, PlannedTrial, Role, default_trials, grid_trial

@@ -10,13 +10,14 @@ import numpy as np
 import pytest
 
 from orchestrator.analysis.answers.as_json import as_json
-from orchestrator.analysis.answers.complete_table import complete_part
 from orchestrator.analysis.answers.contrasts import contrast_answer
 from orchestrator.analysis.answers.failures import failure_answer
 from orchestrator.analysis.answers.ranks import rank_answer
 from orchestrator.analysis.answers.regret import regret_answer
-from orchestrator.analysis.answers.score_tables import RowKey, ScoreTable
 from orchestrator.analysis.statistics.intervals import exact_rates
+from orchestrator.analysis.trials.cells import RowKey
+from orchestrator.analysis.trials.complete_table import complete_part
+from orchestrator.analysis.trials.score_table import ScoreTable
 from orchestrator.store.schema import TrialRow
 from tests.paper_table import paper_table
 from tests.sweep_rows import trial

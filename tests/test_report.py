@@ -22,10 +22,10 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
 
-from orchestrator.analysis.answers.curves import Curve
-from orchestrator.analysis.answers.load import load_page_data
 from orchestrator.analysis.page.document import json_block
 from orchestrator.analysis.page.report import render, write_report
+from orchestrator.analysis.trials.curves import Curve
+from orchestrator.analysis.trials.load import load_page_data
 from orchestrator.errors import UsageError
 from tests import sweep_rows
 from tests.colours import contrast, rgb

@@ -12,10 +12,11 @@ from scipy.stats import binomtest, pearsonr
 from orchestrator.analysis.answers.as_json import as_json
 from orchestrator.analysis.answers.corruptions import corruption_answer
 from orchestrator.analysis.answers.layers import layer_answer
-from orchestrator.analysis.answers.robustness import Robustness, SideRobustness, robustness
-from orchestrator.analysis.answers.score_tables import score_tables
-from orchestrator.analysis.answers.summary import CellKey
-from orchestrator.analysis.answers.tuned_settings import setting_table
+from orchestrator.analysis.answers.robustness import robustness
+from orchestrator.analysis.answers.robustness_records import Robustness, SideRobustness
+from orchestrator.analysis.trials.cells import CellKey
+from orchestrator.analysis.trials.score_tables import score_tables
+from orchestrator.analysis.trials.tuned_settings import setting_table
 from orchestrator.store.schema import TrialRow
 from tests.sweep_rows import made_up_sweep, trial
 

@@ -9,8 +9,8 @@ import pytest
 
 from orchestrator.analysis.answers.budget import coupling_by_budget
 from orchestrator.analysis.answers.optimizers import optimizer_sensitivities
-from orchestrator.analysis.answers.roles import require_role, trials_of_role
 from orchestrator.analysis.answers.sensitivity import cell_sensitivities, sensitivity
+from orchestrator.analysis.trials.roles import require_role, trials_of_role
 from orchestrator.errors import UsageError
 from orchestrator.store.schema import TrialRow
 from tests.sweep_rows import trial

@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from orchestrator.analysis.answers.score_tables import ScoreTables, design_scores, score_tables
-from orchestrator.analysis.answers.summary import CellKey
+from orchestrator.analysis.trials.cells import CellKey
+from orchestrator.analysis.trials.design_scores import design_scores
+from orchestrator.analysis.trials.score_table import ScoreTables
+from orchestrator.analysis.trials.score_tables import score_tables
 from orchestrator.store.schema import TrialRow
 from tests.sweep_rows import trial
 

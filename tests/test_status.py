@@ -25,7 +25,7 @@ from orchestrator.store.query import read
 from orchestrator.store.schema import AttemptRow, SweepRow, TrialRow
 from orchestrator.store.store import Store, open_store
 from orchestrator.store.writer import TableWriter
-from orchestrator.tables import status_line
+from orchestrator.terminal.tables import status_line
 from orchestrator.trial_log import attempts_of, sweep_of_trial
 from tests.planned_sweeps import ended, small_plan
 from tests.store_examples import damage_column, make_row, put_part

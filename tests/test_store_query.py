@@ -13,7 +13,6 @@ import pyarrow.parquet as pq
 import pytest
 
 from orchestrator.errors import QueryError, StoreError
-from orchestrator.formats import TABLE_ROWS, write_result
 from orchestrator.store import compacted_files, query
 from orchestrator.store.compaction import compact
 from orchestrator.store.connection import open_duckdb
@@ -22,6 +21,7 @@ from orchestrator.store.lease import claim
 from orchestrator.store.query import BATCH_ROWS, VIEWS, read, run_query
 from orchestrator.store.schema import ROW_TYPES, WRITE_ORDER, AttemptRow, CurveRow, SweepRow, TrialRow, arrow_schema
 from orchestrator.store.store import open_store
+from orchestrator.terminal.query_formats import TABLE_ROWS, write_result
 from tests.store_examples import NOON, damage_column, later, make_row, put_part
 
 

@@ -24,9 +24,9 @@ def analyze(
     """Say how strong the coupling is, how sensitive each optimizer is to tuning, how robust each backbone."""
     from orchestrator.analysis.answers.analysis import analyse, analyse_as_paper
     from orchestrator.analysis.answers.as_json import as_json as to_json
-    from orchestrator.analysis.answers.load import load_sweep
-    from orchestrator.answer_tables import analysis_text, paper_text
+    from orchestrator.analysis.trials.load import load_sweep
     from orchestrator.store.query import read
+    from orchestrator.terminal.analysis_text import analysis_text, paper_text
 
     opened = existing_store(store)
     opened.existing_sweep(sweep)
@@ -59,8 +59,8 @@ def report(
     store: StoreOption = None,
 ) -> None:
     """Write the page of a sweep: one self-contained HTML file."""
-    from orchestrator.analysis.answers.load import load_page_data
     from orchestrator.analysis.page.report import write_report
+    from orchestrator.analysis.trials.load import load_page_data
     from orchestrator.store.query import read
 
     opened = existing_store(store)
@@ -84,9 +84,9 @@ def compare(
     """Show two sweeps side by side: the differences of their cells with intervals, and what they agree on."""
     from orchestrator.analysis.answers.as_json import as_json as to_json
     from orchestrator.analysis.answers.comparison import compare_sweeps
-    from orchestrator.analysis.answers.load import load_sweep
-    from orchestrator.comparison_tables import comparison_text
+    from orchestrator.analysis.trials.load import load_sweep
     from orchestrator.store.query import read
+    from orchestrator.terminal.comparison_text import comparison_text
 
     if first == second:
         raise UsageError(f"{first} is one sweep; name two to compare")

@@ -30,7 +30,7 @@ def status(
 ) -> None:
     """Show the matrix of cells with counts by state, progress and time left."""
     from orchestrator.status import sweep_status
-    from orchestrator.tables import status_line, status_table
+    from orchestrator.terminal.tables import status_line, status_table
 
     opened = existing_store(store)
     names = [sweep] if sweep else opened.sweeps()
@@ -85,8 +85,8 @@ def query(
     as_json: JsonOption = False,
 ) -> None:
     """Ask the store in SQL (DuckDB); reads only."""
-    from orchestrator.formats import write_result
     from orchestrator.store.query import run_query
+    from orchestrator.terminal.query_formats import write_result
 
     form = "json" if as_json else form
     if paths:
@@ -123,7 +123,7 @@ def list_names(
 ) -> None:
     """Show what there is: backbones, optimizers, recipes, data sets or sweeps, with facts about each."""
     from orchestrator.catalogue import catalogue
-    from orchestrator.tables import table_of
+    from orchestrator.terminal.tables import table_of
 
     if every_name and what != "backbones":
         raise UsageError(f"--all is for backbones; `bocb list {what}` shows all there is")

@@ -33,7 +33,7 @@ def plan(spec: SpecArgument, store: StoreOption = None, as_json: JsonOption = Fa
     """Check a spec and show its cells, trials, epochs and cost; starts nothing."""
     from orchestrator.planning.cost import estimate
     from orchestrator.store.store import open_store
-    from orchestrator.tables import plan_json, plan_text
+    from orchestrator.terminal.tables import plan_json, plan_text
 
     checked = _checked_plan(spec)
     cost = estimate(open_store(store), checked)

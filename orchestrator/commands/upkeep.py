@@ -32,11 +32,11 @@ def import_results(
     as_json: JsonOption = False,
 ) -> None:
     """Store results from elsewhere, to be analysed like any sweep."""
-    from orchestrator.imported_sweep import import_sweep
-    from orchestrator.importing import ImportOptions, read_results
+    from orchestrator.importing.imported_sweep import import_sweep
+    from orchestrator.importing.results import ImportOptions, read_results
     from orchestrator.store.paths import check_sweep_name
     from orchestrator.store.store import open_store
-    from orchestrator.tables import import_line
+    from orchestrator.terminal.tables import import_line
 
     check_sweep_name(sweep)
     options = ImportOptions(percent=percent, classes=classes, dataset=dataset, recipe=recipe)
@@ -52,7 +52,7 @@ def import_results(
 
 def compact(store: StoreOption = None, as_json: JsonOption = False) -> None:
     """Turn the many small files of every sweep into few large ones."""
-    from orchestrator.tables import compaction_table
+    from orchestrator.terminal.tables import compaction_table
     from orchestrator.upkeep.whole_store import compact_sweeps
 
     done = compact_sweeps(existing_store(store))

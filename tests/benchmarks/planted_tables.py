@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from orchestrator.analysis.answers.analysis import Analysis, analyse
-from orchestrator.analysis.answers.load import SpecFacts, SweepData
 from orchestrator.analysis.statistics.coupling.additive import additive_space
+from orchestrator.analysis.trials.spec_facts import SpecFacts
+from orchestrator.analysis.trials.sweep_data import SweepData
 from orchestrator.store.schema import TrialRow
 from tests.sweep_rows import trial
 

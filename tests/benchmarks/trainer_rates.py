@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from orchestrator.analysis.answers.analysis import Analysis, analyse
-from orchestrator.analysis.answers.load import SweepData, load_sweep
+from orchestrator.analysis.trials.load import load_sweep
+from orchestrator.analysis.trials.sweep_data import SweepData
 from orchestrator.store.query import read
 from orchestrator.store.schema import TrialRow
 from orchestrator.store.store import open_store

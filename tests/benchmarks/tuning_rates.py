@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 
 from orchestrator.analysis.answers.budget import coupling_by_budget
 from orchestrator.analysis.answers.optimizers import optimizer_sensitivities
-from orchestrator.analysis.answers.score_tables import key_of
 from orchestrator.analysis.answers.sensitivity import CellSensitivity, sensitivity
 from orchestrator.analysis.answers.tuning import BAND_CONFIDENCE
 from orchestrator.analysis.statistics.coupling.budget import BudgetComponents, mean_squares
 from orchestrator.analysis.statistics.sensitivity.near_optimal import trials_to_hit
 from orchestrator.analysis.statistics.sensitivity.tuning_curves import expected_best
+from orchestrator.analysis.trials.cells import key_of
 from tests.benchmarks.planted_landscapes import Landscapes, Spread, design, design_trials, landscapes
 from tests.benchmarks.rates import Rate, Rule, rate
 

@@ -1,1 +1,1 @@
-"""What the trials of a sweep say: which trials each statistic may use, and what it finds."""
+"""What the trials of a sweep say, section by section: what each statistic finds."""

@@ -14,16 +14,19 @@ from orchestrator.analysis.answers.contrasts import ContrastAnswer, contrast_ans
 from orchestrator.analysis.answers.coupling import coupling_section
 from orchestrator.analysis.answers.coupling_records import CouplingSection
 from orchestrator.analysis.answers.failures import FailureAnswer, failure_answer
-from orchestrator.analysis.answers.load import SweepData
 from orchestrator.analysis.answers.optimizers import OptimizerSensitivity, optimizer_sensitivities
 from orchestrator.analysis.answers.paper_way import PaperWay, paper_way
 from orchestrator.analysis.answers.ranks import RankAnswer, rank_answer
 from orchestrator.analysis.answers.regret import RegretAnswer, regret_answer
-from orchestrator.analysis.answers.robustness import Robustness, robustness
-from orchestrator.analysis.answers.roles import trials_of_role
-from orchestrator.analysis.answers.score_tables import Exclusion, score_tables
-from orchestrator.analysis.answers.sensitivity import CellSensitivity, sensitivity
-from orchestrator.analysis.answers.summary import CellKey
+from orchestrator.analysis.answers.robustness import robustness
+from orchestrator.analysis.answers.robustness_records import Robustness
+from orchestrator.analysis.answers.sensitivity import sensitivity
+from orchestrator.analysis.answers.sensitivity_records import CellSensitivity
+from orchestrator.analysis.trials.cells import CellKey
+from orchestrator.analysis.trials.roles import trials_of_role
+from orchestrator.analysis.trials.score_table import Exclusion
+from orchestrator.analysis.trials.score_tables import score_tables
+from orchestrator.analysis.trials.sweep_data import SweepData
 
 UNIT = "percentage points"
 

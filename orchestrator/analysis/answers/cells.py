@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from orchestrator.analysis.answers.score_tables import ScoreTable
+from orchestrator.analysis.trials.score_table import ScoreTable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +45,7 @@ def cell_answers(tables: Iterable[ScoreTable]) -> tuple[CellAnswer, ...]:
 def _answer(table: ScoreTable, row: int, column: int) -> CellAnswer:
     scores = table.scores[row, column]
     scores = scores[np.isfinite(scores)]
-    spread = len(scores) > 1 and not table.response.startswith("tuned@")
+    spread = len(scores) > 1 and not table.is_tuned
     return CellAnswer(
         backbone=table.rows[row].backbone,
         recipe=table.rows[row].recipe,

@@ -22,9 +22,6 @@ from orchestrator.analysis.answers.comparison_records import (
     Summary,
 )
 from orchestrator.analysis.answers.coupling import coupling_of
-from orchestrator.analysis.answers.load import SweepData
-from orchestrator.analysis.answers.matched_tables import MatchedTables, match_tables
-from orchestrator.analysis.answers.score_tables import CONFIRMED, DEFAULT, IMPORTED, RowKey, ScoreTable, score_tables
 from orchestrator.analysis.statistics.correlation import pearson
 from orchestrator.analysis.statistics.paired_tables import (
     OrderAgreement,
@@ -32,12 +29,15 @@ from orchestrator.analysis.statistics.paired_tables import (
     order_agreement,
     welch_differences,
 )
+from orchestrator.analysis.trials.cells import RowKey
+from orchestrator.analysis.trials.matched_tables import MatchedTables, match_tables
+from orchestrator.analysis.trials.score_table import DEFAULT, ROLE_OF, ScoreTable
+from orchestrator.analysis.trials.score_tables import score_tables
+from orchestrator.analysis.trials.sweep_data import SweepData
 from orchestrator.errors import UsageError
 from orchestrator.store.schema import TrialRow
 
 NOT_RECORDED = "not recorded"
-_ROLES = {CONFIRMED: "confirm", IMPORTED: "imported", DEFAULT: "default"}
-"""Responses that can be compared, the most trustworthy first, and the role of their trials."""
 
 
 def compare_sweeps(first: SweepData, second: SweepData, *, seed: int = 0) -> Comparison:
@@ -79,7 +79,7 @@ def _response(sweep: SweepData) -> ScoreTable:
     # The generator draws design points, whose responses are not compared.
     tables = score_tables(sweep.trials, grid=sweep.facts.grid, rng=np.random.default_rng(0))
     scored = {table.response: table for table in tables.tables if np.isfinite(table.scores).any()}
-    chosen = tables.headline or next((scored[name] for name in _ROLES if name in scored), None)
+    chosen = tables.headline or next((scored[name] for name in ROLE_OF if name in scored), None)
     if chosen is None:
         raise UsageError(
             f"sweep {sweep.sweep} has no result to compare: it needs confirm, default or imported trials with a score"
@@ -196,7 +196,7 @@ def _only(table: ScoreTable, common: set[tuple[str, str, str]]) -> tuple[CellNam
 
 
 def _side(sweep: SweepData, table: ScoreTable) -> Side:
-    trials = [trial for trial in sweep.trials if trial.role == _ROLES[table.response]]
+    trials = [trial for trial in sweep.trials if trial.role == ROLE_OF[table.response]]
     return Side(
         sweep=sweep.sweep,
         response=table.response,

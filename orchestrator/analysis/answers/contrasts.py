@@ -7,17 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from orchestrator.analysis.answers.complete_table import TIE_DECIMALS, CompleteTable, LeftOut, complete_part
-from orchestrator.analysis.answers.groups import (
-    ADAPTIVE_CATEGORY,
-    CLASSICAL,
-    FIXED_RATE,
-    MODERN,
-    categories,
-    eras,
-    families,
-)
-from orchestrator.analysis.answers.score_tables import ScoreTable
 from orchestrator.analysis.statistics.coupling.contrasts import (
     BlockShare,
     InteractionContrast,
@@ -27,6 +16,17 @@ from orchestrator.analysis.statistics.coupling.contrasts import (
 from orchestrator.analysis.statistics.coupling.scales import winsorised
 from orchestrator.analysis.statistics.ranking.best_columns import LEVEL, residual_map
 from orchestrator.analysis.statistics.ranking.ranks import rank_rows
+from orchestrator.analysis.trials.complete_table import TIE_DECIMALS, CompleteTable, LeftOut, complete_part
+from orchestrator.analysis.trials.groups import (
+    ADAPTIVE_CATEGORY,
+    CLASSICAL,
+    FIXED_RATE,
+    MODERN,
+    categories,
+    eras,
+    families,
+)
+from orchestrator.analysis.trials.score_table import ScoreTable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

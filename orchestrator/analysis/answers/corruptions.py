@@ -12,9 +12,9 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from orchestrator.analysis.answers.summary import CellKey
-from orchestrator.analysis.answers.tuned_settings import by_cell, first_confirmed
 from orchestrator.analysis.statistics.robustness.corruption import CorruptionError, corruption_error, matched_drop
+from orchestrator.analysis.trials.cells import CellKey, by_cell
+from orchestrator.analysis.trials.results import first_confirmed
 from orchestrator.store.schema import TrialRow
 
 

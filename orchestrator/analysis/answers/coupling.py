@@ -21,7 +21,6 @@ from orchestrator.analysis.answers.coupling_records import (
     ScaleCoupling,
     SumsOfSquares,
 )
-from orchestrator.analysis.answers.score_tables import SHARED, ScoreTable, ScoreTables
 from orchestrator.analysis.statistics.coupling.additive import AdditiveFit, additive_fit
 from orchestrator.analysis.statistics.coupling.anova import TwoWayAnova, two_way_anova
 from orchestrator.analysis.statistics.coupling.influence import influence
@@ -35,17 +34,12 @@ from orchestrator.analysis.statistics.coupling.multiplicative import (
 )
 from orchestrator.analysis.statistics.coupling.resampling import cross_seed_components, wild_bootstrap_p
 from orchestrator.analysis.statistics.coupling.scales import logit_scale, rank_scale, winsorised
-from orchestrator.analysis.statistics.coupling.variance_components import (
-    coupling_index,
-    variance_components,
-)
+from orchestrator.analysis.statistics.coupling.variance_components import coupling_index, variance_components
 from orchestrator.analysis.statistics.intervals import Interval
 from orchestrator.analysis.statistics.replicates import cell_means, without_empty
+from orchestrator.analysis.trials.score_table import SHARED, ScoreTable, ScoreTables
 
 T = TypeVar("T")
-
-TUNED = "tuned@"
-"""Start of the names of responses that are the best of so many points of the shared design."""
 
 POINTS, LOGIT, RANK, WINSORISED = "points", "logit", "rank", "winsorised"
 """Scales: percentage points, log odds, rank within the backbone, points with failures raised to a floor."""
@@ -86,7 +80,7 @@ def coupling_of(table: ScoreTable, *, seed: int) -> Coupling:
     return Coupling(
         **{column.name: getattr(points, column.name) for column in fields(ScaleCoupling)},
         response=table.response,
-        paired=table.response == SHARED or table.response.startswith(TUNED),
+        paired=table.response == SHARED or table.is_tuned,
         influence=influence(scores, kept.rows, kept.columns),
         scales=OtherScales(
             logit=_on_scale(LOGIT, logit_scale(scores), kept, names, streams) if is_accuracy else None,

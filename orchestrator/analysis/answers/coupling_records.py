@@ -127,6 +127,11 @@ class Coupling(ScaleCoupling):
     """Who carries it, and what is left without them."""
     scales: OtherScales | None = None
 
+    @property
+    def index_to_read(self) -> float | None:
+        """`index_cross_seed` where `paired`, else `index`."""
+        return self.index_cross_seed if self.paired else self.index
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CouplingSection(Coupling):

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from orchestrator.analysis.answers.score_tables import has_score
-from orchestrator.analysis.answers.tuned_settings import SettingTable, by_cell, first_confirmed
 from orchestrator.analysis.statistics.sensitivity.near_optimal import EpsOptimalDistance, eps_optimal_distance
+from orchestrator.analysis.trials.cells import by_cell
+from orchestrator.analysis.trials.results import first_confirmed, has_score
+from orchestrator.analysis.trials.tuned_settings import SettingTable
 from orchestrator.store.schema import TrialRow
 
 EPS = 1.0

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from orchestrator.analysis.answers.load import SpecFacts
-from orchestrator.analysis.answers.summary import counted
+from orchestrator.analysis.counted import counted
+from orchestrator.analysis.trials.spec_facts import SpecFacts
 from orchestrator.store.schema import TrialRow
 from search_spaces.cifar_forms import CIFAR_FORMS
 from search_spaces.optimizers import list_optimizers

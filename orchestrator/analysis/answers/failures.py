@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from orchestrator.analysis.answers.score_tables import key_of
-from orchestrator.analysis.answers.summary import ROLES, CellKey, cells_in_order
 from orchestrator.analysis.statistics.intervals import exact_rates
 from orchestrator.analysis.statistics.robustness.failure_rates import logistic_effects, row_effect_p
+from orchestrator.analysis.trials.cells import CellKey, cells_in_order, key_of
+from orchestrator.analysis.trials.results import ROLES
 from orchestrator.store.schema import TrialRow
 
 SUMMARY_ROLES = ("design", "default", "confirm", "imported")

@@ -8,9 +8,10 @@ from datetime import datetime
 from typing import Protocol
 
 from orchestrator.analysis.answers.analysis import Analysis, analyse
-from orchestrator.analysis.answers.load import SpecFacts, SweepData
-from orchestrator.analysis.answers.score_tables import IMPORTED
-from orchestrator.analysis.answers.summary import CellKey
+from orchestrator.analysis.trials.cells import CellKey
+from orchestrator.analysis.trials.score_table import IMPORTED
+from orchestrator.analysis.trials.spec_facts import SpecFacts
+from orchestrator.analysis.trials.sweep_data import SweepData
 from orchestrator.errors import UsageError
 from orchestrator.store.schema import TrialRow
 from search_spaces.errors import unknown_name

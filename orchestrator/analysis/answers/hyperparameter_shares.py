@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from orchestrator.analysis.answers.design_points import Design
-from orchestrator.analysis.answers.summary import CellKey
 from orchestrator.analysis.statistics.sensitivity.ped_anova import LEAST_TRIALS, ped_anova
 from orchestrator.analysis.statistics.sensitivity.variance_shares import SurrogateShares, surrogate_shares
+from orchestrator.analysis.trials.cells import CellKey
+from orchestrator.analysis.trials.design_points import Design
 
 NO_COORDINATES = "where the points lie in the search space was not recorded"
 

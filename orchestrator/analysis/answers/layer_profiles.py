@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from statistics import fmean, median
 
 from orchestrator.analysis.answers.layers import LEAST_SIDE, measured_setting
-from orchestrator.analysis.answers.summary import CellKey
-from orchestrator.analysis.answers.tuned_settings import by_cell
+from orchestrator.analysis.trials.cells import CellKey, by_cell
 from orchestrator.store.schema import LayerRow, TrialRow
 
 PLACES = 24

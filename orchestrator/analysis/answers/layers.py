@@ -11,8 +11,6 @@ from typing import Protocol
 
 import numpy as np
 
-from orchestrator.analysis.answers.summary import CellKey
-from orchestrator.analysis.answers.tuned_settings import by_cell, first_confirmed
 from orchestrator.analysis.statistics.robustness.hp_distance import OFF
 from orchestrator.analysis.statistics.robustness.weight_spectra import (
     LEAST_DIMENSION,
@@ -21,6 +19,8 @@ from orchestrator.analysis.statistics.robustness.weight_spectra import (
     grouped_correlation,
     summarise_layers,
 )
+from orchestrator.analysis.trials.cells import CellKey, by_cell
+from orchestrator.analysis.trials.results import first_confirmed
 from orchestrator.store.schema import TrialRow
 
 LEAST_SIDE: Mapping[str, int] = {"alpha": LEAST_DIMENSION, "entropy": 1, "l2_norm": 1, "pca_energy": 1}

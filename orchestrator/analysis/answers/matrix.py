@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from orchestrator.analysis.answers.analysis import Analysis
-from orchestrator.analysis.answers.summary import CellKey, CellSummary, SweepSummary
+from orchestrator.analysis.answers.summary import CellSummary, SweepSummary
 from orchestrator.analysis.statistics.coupling.additive import additive_fit
+from orchestrator.analysis.trials.cells import CellKey
 
 CLIPS = (0.1, 0.2, 0.5, 1.0, 2.0, 3.0, 5.0, 10.0, 15.0, 20.0, 30.0, 50.0)
 """Ends of the residuals' colour scale, in percentage points."""

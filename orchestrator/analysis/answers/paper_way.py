@@ -10,8 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
-from orchestrator.analysis.answers.score_tables import ScoreTable, ScoreTables
-from orchestrator.analysis.answers.tuned_settings import setting_table
 from orchestrator.analysis.statistics.paper_way import (
     Eq1Variant,
     TrimmedSummary,
@@ -20,6 +18,8 @@ from orchestrator.analysis.statistics.paper_way import (
     trimmed_summary,
 )
 from orchestrator.analysis.statistics.robustness.hp_distance import Ties, hp_distances, own_list_steps
+from orchestrator.analysis.trials.score_table import ROLE_OF, ScoreTable, ScoreTables
+from orchestrator.analysis.trials.tuned_settings import setting_table
 from orchestrator.store.schema import TrialRow
 
 GAMMAS: Mapping[str, float] = {"imagenet": 1.0}
@@ -169,9 +169,10 @@ def _failures(table: ScoreTable, gamma: float, variant: Eq1Variant) -> PaperFail
             recipe=table.rows[row].recipe,
             optimizer=table.optimizers[column],
             score=float(means[row, column]),
-            threshold=found.thresholds[row] or 0.0,
+            threshold=threshold,
         )
         for row, column in np.argwhere(found.flagged).tolist()
+        if (threshold := found.thresholds[row]) is not None  # nothing is flagged without one
     ]
     return PaperFailures(
         variant=variant,
@@ -230,7 +231,7 @@ def _distances(trials: Sequence[TrialRow], table: ScoreTable) -> NDArray[np.floa
 
 def _costs(trials: Sequence[TrialRow], table: ScoreTable) -> NDArray[np.float64]:
     """Shape (b,): mean training time over rows, each row's relative to its mean; NaN without a whole column."""
-    role = {"confirmed": "confirm"}.get(table.response, table.response)
+    role = ROLE_OF[table.response]
     timed = [t for t in trials if t.role == role and t.state == "COMPLETE" and (t.train_seconds or 0.0) > 0]
     seconds: dict[tuple[str, str, str], list[float]] = defaultdict(list)
     for trial in timed:

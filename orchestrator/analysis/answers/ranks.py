@@ -9,9 +9,6 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from orchestrator.analysis.answers.complete_table import LeftOut, complete_part
-from orchestrator.analysis.answers.groups import CLASSICAL, eras, families
-from orchestrator.analysis.answers.score_tables import ScoreTable
 from orchestrator.analysis.statistics.ranking.decisions import regrets
 from orchestrator.analysis.statistics.ranking.paired_columns import EQUIVALENCE_MARGIN, ColumnPair, compare_columns
 from orchestrator.analysis.statistics.ranking.ranks import (
@@ -22,6 +19,9 @@ from orchestrator.analysis.statistics.ranking.ranks import (
     critical_difference,
     groups_not_separated,
 )
+from orchestrator.analysis.trials.complete_table import LeftOut, complete_part
+from orchestrator.analysis.trials.groups import CLASSICAL, eras, families
+from orchestrator.analysis.trials.score_table import ScoreTable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from orchestrator.analysis.answers.design_points import Design
-from orchestrator.analysis.answers.summary import CellKey
 from orchestrator.analysis.statistics.sensitivity.lr_response import (
     RateProfile,
     rate_profile,
@@ -17,6 +15,8 @@ from orchestrator.analysis.statistics.sensitivity.lr_response import (
     rate_width,
     score_sensitivity,
 )
+from orchestrator.analysis.trials.cells import CellKey
+from orchestrator.analysis.trials.design_points import Design
 
 POINTS_PER_BIN = 4
 """Points that the best of a bin is picked from, on average. More blur the bins, fewer leave the others untuned."""

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from orchestrator.analysis.answers.complete_table import CompleteTable, LeftOut, complete_part
-from orchestrator.analysis.answers.score_tables import ScoreTable
 from orchestrator.analysis.statistics.ranking.best_columns import beats, leads, probability_best
 from orchestrator.analysis.statistics.ranking.decisions import TopOverlap, coupling_gain, regrets, top_overlap
+from orchestrator.analysis.trials.complete_table import CompleteTable, LeftOut, complete_part
+from orchestrator.analysis.trials.score_table import ScoreTable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

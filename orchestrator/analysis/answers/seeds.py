@@ -8,16 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from orchestrator.analysis.answers.score_tables import (
-    CONFIRMED,
-    DEFAULT,
-    IMPORTED,
-    RowKey,
-    ScoreTable,
-    ScoreTables,
-)
 from orchestrator.analysis.statistics.robustness.log_variance import FTest, RelativeSpread
 from orchestrator.analysis.statistics.robustness.seed_variance import CellSpread, SeedVariance, seed_variance
+from orchestrator.analysis.trials.cells import RowKey
+from orchestrator.analysis.trials.score_table import ROLE_OF, ScoreTable, ScoreTables
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,7 +89,7 @@ class SeedAnswer:
 
 def seed_answer(tables: ScoreTables) -> SeedAnswer | None:
     """The seed variance of the first of confirmed, imported and default that has two seeds in some cell."""
-    for response in (CONFIRMED, IMPORTED, DEFAULT):
+    for response in ROLE_OF:
         for table in tables.tables:
             if table.response == response and bool((np.isfinite(table.scores).sum(axis=2) > 1).any()):
                 return _answer(table)

@@ -10,80 +10,22 @@ from numpy.typing import NDArray
 from scipy.special import stdtrit
 
 from orchestrator.analysis.answers.cell_optimum import Optimum, optimum_of
-from orchestrator.analysis.answers.design_points import Design, lay_out
-from orchestrator.analysis.answers.hyperparameter_shares import PedAnova, Sobol, ped_anova_of, sobol_by_cell
-from orchestrator.analysis.answers.rate_response import RateResponse, rate_response
-from orchestrator.analysis.answers.roles import require_role, trials_of_role
-from orchestrator.analysis.answers.score_tables import Exclusion, has_score, key_of
-from orchestrator.analysis.answers.summary import CellKey, cells_in_order
-from orchestrator.analysis.answers.tuned_settings import by_cell
-from orchestrator.analysis.answers.tuning import BAND_CONFIDENCE, AlphaTunability, TuningPoint, tuning_of
-from orchestrator.analysis.statistics.sensitivity.near_optimal import NearOptimalVolume, near_optimal_volume
+from orchestrator.analysis.answers.hyperparameter_shares import Sobol, ped_anova_of, sobol_by_cell
+from orchestrator.analysis.answers.rate_response import rate_response
+from orchestrator.analysis.answers.sensitivity_records import CellSensitivity, Sensitivity
+from orchestrator.analysis.answers.tuning import BAND_CONFIDENCE, tuning_of
+from orchestrator.analysis.statistics.sensitivity.near_optimal import near_optimal_volume
 from orchestrator.analysis.statistics.sensitivity.tuning_curves import CdfBand, cdf_band
+from orchestrator.analysis.trials.cells import CellKey, by_cell, cells_in_order, key_of
+from orchestrator.analysis.trials.design_points import Design, lay_out
+from orchestrator.analysis.trials.results import has_score
+from orchestrator.analysis.trials.roles import require_role, trials_of_role
 from orchestrator.store.schema import TrialRow
 
 EPSILONS = (0.5, 1.0, 2.0)
 """Regrets that are good enough, in percentage points."""
 N95_EPSILON = 1.0
 """The one of them behind `n95` and `lr_width`."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CellSensitivity:
-    """One cell. Regrets, scores and sensitivities are in percentage points; None is undefined."""
-
-    backbone: str
-    recipe: str
-    optimizer: str
-    n: int = 0
-    """Points of the design with a score (a mean over its seeds where there are several)."""
-    n_trials: int = 0
-    """Design trials that ended, failed ones included."""
-    n_diverged: int = 0
-    """Of them, those that diverged: they count at chance."""
-    n_failed: int = 0
-    """Of them, those without a result: a point that misses one is missing."""
-    optimum: float | None = None
-    optimum_from: str | None = None
-    """`confirm` (mean over fresh seeds of the setting the search ranked first) or `design` (its best score, which is
-    too high because it was picked for being high)."""
-    mean_regret: float | None = None
-    """Mean of optimum - score over the design, negative regrets included: sensitivity over the whole space."""
-    mean_regret_low: float | None = None
-    """Ends of Student's 95 % interval over points, wider than need be for a design more even than chance."""
-    mean_regret_high: float | None = None
-    p_eps: tuple[NearOptimalVolume, ...] = ()
-    n95: int | None = None
-    """Random trials that find a regret of at most 1 point with probability 0.95."""
-    osp: float | None = None
-    cpe: float | None = None
-    cpu: float | None = None
-    cpl: float | None = None
-    pp: float | None = None
-    alpha_tunability: tuple[AlphaTunability, ...] = ()
-    tuning_curve: tuple[TuningPoint, ...] = ()
-    band_confidence: float | None = None
-    default_regret: float | None = None
-    """Optimum - mean of the default trials."""
-    lr_sensitivity: float | None = None
-    lr_width: float | None = None
-    lr_censored: str | None = None
-    lr_response: RateResponse | None = None
-    """Where `lr_sensitivity`, `lr_width` and `lr_censored` come from."""
-    boundary: tuple[str, ...] | None = None
-    """Hyper-parameters whose best value lies within 10 % of an end of their range; None where that is not known."""
-    sobol: Sobol | None = None
-    ped_anova: PedAnova | None = None
-    missing: str | None = None
-    """Why there is nothing from the design."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sensitivity:
-    """Every cell of a sweep, and the trials that were left out."""
-
-    cells: tuple[CellSensitivity, ...]
-    excluded: tuple[Exclusion, ...]
 
 
 def sensitivity(trials: Sequence[TrialRow], *, grid: Sequence[CellKey] = (), rng: np.random.Generator) -> Sensitivity:
@@ -130,15 +72,45 @@ def cell_sensitivities(
     require_role(confirm, "confirm", "a confirmed optimum")
     keys = cells_in_order(grid, {key_of(trial) for trial in (*design, *default, *confirm)})
     laid_out = lay_out(design, keys)
-    trials_of = [by_cell(found) for found in (design, default, confirm)]
     scores = _scores_by_cell(laid_out, keys)
-    optima = {key: optimum_of(*(found.get(key, []) for found in trials_of), scores=scores[key]) for key in keys}
-    shares = sobol_by_cell(laid_out, scores, rng) if laid_out else {}
-    bands = {size: cdf_band(size, BAND_CONFIDENCE, rng) for size in sorted({len(s) for s in scores.values()} - {0})}
-    best = _best_of_rows(scores)
-    return tuple(
-        _cell(key, trials_of[0].get(key, []), scores[key], optima[key], laid_out, shares.get(key), bands, best)
-        for key in keys
+    whole = None if laid_out is None else _whole(laid_out, scores, rng)
+    of_design, of_default, of_confirm = (by_cell(found) for found in (design, default, confirm))
+    cells = []
+    for key in keys:
+        trials = of_design.get(key, [])
+        optimum = optimum_of(trials, of_default.get(key, []), of_confirm.get(key, []), scores=scores[key])
+        known = _counted(key, trials, len(scores[key]), optimum)
+        if scores[key] and whole is not None and optimum.score is not None:
+            cells.append(_with_design(known, key, optimum.score, whole))
+        else:
+            why = "no design trial has a score" if trials else "no design trial has ended"
+            cells.append(replace(known, missing=why))
+    return tuple(cells)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Whole:
+    """What is made of all cells of a design at once."""
+
+    design: Design
+    scores: Mapping[CellKey, Mapping[int, float]]
+    """In percentage points, by number of the point."""
+    best: Mapping[tuple[str, str], float]
+    """The best of these, by backbone and recipe."""
+    sobol: Mapping[CellKey, Sobol]
+    bands: Mapping[int, CdfBand]
+    """By number of points."""
+
+
+def _whole(design: Design, scores: Mapping[CellKey, Mapping[int, float]], rng: np.random.Generator) -> _Whole:
+    shares = sobol_by_cell(design, scores, rng)
+    sizes = sorted({len(found) for found in scores.values()} - {0})
+    return _Whole(
+        design=design,
+        scores=scores,
+        best=_best_of_rows(scores),
+        sobol=shares,
+        bands={size: cdf_band(size, BAND_CONFIDENCE, rng) for size in sizes},
     )
 
 
@@ -167,21 +139,13 @@ def _best_of_rows(scores: Mapping[CellKey, Mapping[int, float]]) -> dict[tuple[s
     return best
 
 
-def _cell(
-    key: CellKey,
-    trials: Sequence[TrialRow],
-    by_number: Mapping[int, float],
-    optimum: Optimum,
-    design: Design | None,
-    sobol: Sobol | None,
-    bands: Mapping[int, CdfBand],
-    best: Mapping[tuple[str, str], float],
-) -> CellSensitivity:
-    known = CellSensitivity(
+def _counted(key: CellKey, trials: Sequence[TrialRow], points: int, optimum: Optimum) -> CellSensitivity:
+    """What is known of a cell whether or not its design has a score."""
+    return CellSensitivity(
         backbone=key.backbone,
         recipe=key.recipe,
         optimizer=key.optimizer,
-        n=len(by_number),
+        n=points,
         n_trials=len(trials),
         n_diverged=sum(trial.state == "DIVERGED" for trial in trials),
         n_failed=sum(not has_score(trial) for trial in trials),
@@ -190,19 +154,22 @@ def _cell(
         default_regret=optimum.default_regret,
         boundary=optimum.boundary,
     )
-    if not by_number or design is None or optimum.score is None:
-        return replace(known, missing="no design trial has a score" if trials else "no design trial has ended")
+
+
+def _with_design(known: CellSensitivity, key: CellKey, optimum: float, whole: _Whole) -> CellSensitivity:
+    """What the points of the design add; `optimum` is in percentage points."""
+    by_number = whole.scores[key]
     scores = np.array(list(by_number.values()))
-    regrets = optimum.score - scores
+    regrets = optimum - scores
+    mean, half = float(regrets.mean()), _half_width(regrets)
     volumes = tuple(near_optimal_volume(regrets, epsilon) for epsilon in EPSILONS)
-    half = _half_width(regrets)
-    curve = tuning_of(scores, bands[len(scores)], best[key.backbone, key.recipe])
-    response = rate_response(design, key, by_number, N95_EPSILON)
+    curve = tuning_of(scores, whole.bands[len(scores)], whole.best[key.backbone, key.recipe])
+    response = rate_response(whole.design, key, by_number, N95_EPSILON)
     return replace(
         known,
-        mean_regret=float(regrets.mean()),
-        mean_regret_low=None if half is None else float(regrets.mean()) - half,
-        mean_regret_high=None if half is None else float(regrets.mean()) + half,
+        mean_regret=mean,
+        mean_regret_low=None if half is None else mean - half,
+        mean_regret_high=None if half is None else mean + half,
         p_eps=volumes,
         n95=next(volume.n95 for volume in volumes if volume.epsilon == N95_EPSILON),
         osp=curve.osp,
@@ -217,8 +184,8 @@ def _cell(
         lr_width=response.width if response else None,
         lr_censored=response.censored if response else None,
         lr_response=response,
-        sobol=sobol,
-        ped_anova=ped_anova_of(design, key, by_number),
+        sobol=whole.sobol.get(key),
+        ped_anova=ped_anova_of(whole.design, key, by_number),
     )
 
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from orchestrator.analysis.answers.design_points import Design
 from orchestrator.analysis.statistics.sensitivity.gaussian_process import (
     MAX_POINTS,
     candidate_kernels,
@@ -21,6 +20,7 @@ from orchestrator.analysis.statistics.sensitivity.shared_settings import (
     split_seed_regret,
 )
 from orchestrator.analysis.statistics.sensitivity.variance_shares import LEAST_POINTS, LEAST_R_SQUARED
+from orchestrator.analysis.trials.design_points import Design
 
 GRID_PLACES = 1024
 """Places of the grid, at most, on which a surrogate is asked for the effective dimension."""

@@ -42,7 +42,7 @@ class AlphaTunability:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Curve:
+class TuningSummary:
     """What the tuning curve of a cell says; scores in percentage points."""
 
     points: tuple[TuningPoint, ...]
@@ -56,7 +56,7 @@ class Curve:
     alpha: tuple[AlphaTunability, ...]
 
 
-def tuning_of(scores: NDArray[np.float64], band: CdfBand, best: float) -> Curve:
+def tuning_of(scores: NDArray[np.float64], band: CdfBand, best: float) -> TuningSummary:
     """The curve of one cell.
 
     Args:
@@ -76,7 +76,7 @@ def tuning_of(scores: NDArray[np.float64], band: CdfBand, best: float) -> Curve:
             curve.budgets, curve.flagged, *(column.tolist() for column in columns), strict=True
         )
     ]  # fmt: skip
-    return Curve(
+    return TuningSummary(
         points=tuple(points),
         osp=weighted.osp,
         cpe=weighted.cpe,

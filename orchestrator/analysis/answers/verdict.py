@@ -10,7 +10,7 @@ from orchestrator.analysis.answers.budget import CouplingPoint
 from orchestrator.analysis.answers.coupling_records import Coupling
 from orchestrator.analysis.answers.optimizers import OptimizerSensitivity
 from orchestrator.analysis.answers.regret import RegretAnswer
-from orchestrator.analysis.answers.summary import counted
+from orchestrator.analysis.counted import counted
 
 LEVEL = 0.05
 """Of the one primary test."""
@@ -99,7 +99,7 @@ def _other_test(coupling: Coupling) -> str:
     allowed = coupling.theta_ci
     if allowed is None:
         return ""
-    return f": its spread is at most {_times(max(0.0, allowed[1]) ** 0.5)} times that of seeds (95 %)"
+    return f": a coupling with up to {_times(max(0.0, allowed[1]) ** 0.5)} times the spread of seeds fits them (95 %)"
 
 
 def _theta(interval: tuple[float, float] | None) -> str:
@@ -145,8 +145,11 @@ def _generalist(regret: RegretAnswer | None) -> Iterator[str]:
     name = regret.generalist
     never_worse = [other for other, most in regret.max.items() if most == 0]
     if never_worse:
-        is_best = "is the best optimizer" if len(never_worse) == 1 else "are equally good and the best"
-        yield f"{_listed(never_worse)} {is_best} on every backbone{_of_rows(regret)}: there is nothing to choose."
+        has = "has the highest mean" if len(never_worse) == 1 else "share the highest mean"
+        yield (
+            f"{_listed(never_worse)} {has} on every backbone{_of_rows(regret)}: in these results there is nothing to "
+            "choose."
+        )
         return
     yield (
         f"The best single optimizer is {name}: on average {regret.mean[name]:.2f} points behind the best one of each "
@@ -197,9 +200,15 @@ def _sensitivity(optimizers: Sequence[OptimizerSensitivity]) -> Iterator[str]:
     if len(known) < 2:
         return
     (least, easy), (most, hard) = known[0], known[-1]
+    if f"{most:.2f}" == f"{least:.2f}":
+        yield (
+            f"One setting for all backbones costs every optimizer as much (sensitivity {most:.2f} of the range of "
+            "scores)."
+        )
+        return
     yield (
-        f"Tuning for each backbone matters most for {hard} (sensitivity {most:.2f} of the range of scores) and least "
-        f"for {easy} ({least:.2f})."
+        f"One setting for all backbones loses most for {hard} (sensitivity {most:.2f} of the range of scores) and "
+        f"least for {easy} ({least:.2f}); noise raises these figures, and they have no interval."
     )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import altair as alt
 
 from orchestrator.analysis.answers.budget import CouplingByBudget, CouplingPoint
-from orchestrator.analysis.answers.summary import counted
+from orchestrator.analysis.counted import counted
 from orchestrator.analysis.page import tables, wording
 from orchestrator.analysis.page.section import Section, plot, section, spec
 from orchestrator.analysis.page.theme import OPTIMIZER_COLOURS

@@ -8,10 +8,11 @@ from typing import Any
 import altair as alt
 
 from orchestrator.analysis.answers.failures import CellFailures, DivergenceSummary, FailureAnswer, LevelFailures
-from orchestrator.analysis.answers.summary import CellKey, counted
+from orchestrator.analysis.counted import counted
 from orchestrator.analysis.page import tables, wording
 from orchestrator.analysis.page.section import Section, plot, section, spec
 from orchestrator.analysis.page.theme import DARK_INK, LIGHT_INK, PAGE_WIDTH, clamp, text_width
+from orchestrator.analysis.trials.cells import CellKey
 
 TITLE = "Where training diverged"
 RATE_COLOURS = ["#fdf3d8", "#f3cf7a", "#d9963a", "#a85a2a", "#5e2a1e"]

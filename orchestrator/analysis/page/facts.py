@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from orchestrator.analysis.answers.load import PageData, SpecFacts
-from orchestrator.analysis.answers.summary import SweepSummary, counted
+from orchestrator.analysis.answers.summary import SweepSummary
+from orchestrator.analysis.counted import counted
 from orchestrator.analysis.page import wording
+from orchestrator.analysis.trials.spec_facts import SpecFacts
+from orchestrator.analysis.trials.sweep_data import PageData
 from orchestrator.store.schema import TrialRow
 
 SHOWN_PACKAGES = ("python", "torch", "timm", "ray", "optuna", "numpy")

@@ -61,13 +61,13 @@ def _of_coupling(analysis: Analysis) -> Iterator[KeyNumber]:
     )
     p = coupling.p_wild
     yield KeyNumber(
-        name="p of no coupling",
+        name="p of the coupling test",
         value=wording.p_value(p),
         meaning="needs cells with repetitions"
         if p is None
-        else "wild bootstrap: more than seeds do"
+        else "wild bootstrap: more than seeds alone would do"
         if p < LEVEL
-        else "wild bootstrap: seeds may do that",
+        else "wild bootstrap: seeds alone may do as much",
     )
     if analysis.ranks is not None and analysis.ranks.kendall_w is not None:
         yield KeyNumber(

@@ -9,13 +9,14 @@ from typing import Any
 import altair as alt
 
 from orchestrator.analysis.answers.rate_response import RateResponse
-from orchestrator.analysis.answers.sensitivity import CellSensitivity
-from orchestrator.analysis.answers.summary import CellKey, counted
+from orchestrator.analysis.answers.sensitivity_records import CellSensitivity
+from orchestrator.analysis.counted import counted
 from orchestrator.analysis.page import tables, wording
 from orchestrator.analysis.page.panels import colour_scale, in_use, panels, places_of
 from orchestrator.analysis.page.section import Section, plot, section, spec
 from orchestrator.analysis.page.theme import clamp, text_width
 from orchestrator.analysis.page.tuning import key_of
+from orchestrator.analysis.trials.cells import CellKey
 
 
 def good_rates_section(

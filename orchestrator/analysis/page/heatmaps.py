@@ -9,7 +9,6 @@ from typing import Any
 import altair as alt
 
 from orchestrator.analysis.answers.matrix import Matrix, MatrixCell
-from orchestrator.analysis.answers.summary import Source
 from orchestrator.analysis.page import wording
 from orchestrator.analysis.page.theme import (
     DARK_INK,
@@ -19,6 +18,7 @@ from orchestrator.analysis.page.theme import (
     clamp,
     text_width,
 )
+from orchestrator.analysis.trials.headline import Source
 
 SMALL_SQUARE, LARGE_SQUARE = 24, 100
 COLUMN_NAME = 120

@@ -8,7 +8,6 @@ import altair as alt
 
 from orchestrator.analysis.answers.layer_profiles import LayerProfile
 from orchestrator.analysis.answers.layers import LayerAnswer
-from orchestrator.analysis.answers.summary import CellKey
 from orchestrator.analysis.page import tables, wording
 from orchestrator.analysis.page.panels import (
     chosen_optimizer,
@@ -19,6 +18,7 @@ from orchestrator.analysis.page.panels import (
     places_of,
 )
 from orchestrator.analysis.page.section import Section, plot, section, spec
+from orchestrator.analysis.trials.cells import CellKey
 
 STATISTICS = {
     "alpha": "power-law exponent alpha",

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from orchestrator.analysis.answers.analysis import Analysis
 from orchestrator.analysis.answers.matrix import Matrix, matrix_of
-from orchestrator.analysis.answers.summary import SweepSummary, counted
+from orchestrator.analysis.answers.summary import SweepSummary
+from orchestrator.analysis.counted import counted
 from orchestrator.analysis.page import heatmaps, tables, wording
 from orchestrator.analysis.page.section import Section, plot, section, spec
 

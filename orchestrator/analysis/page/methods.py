@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from orchestrator.analysis.answers.analysis import Analysis
-from orchestrator.analysis.answers.complete_table import LeftOut
 from orchestrator.analysis.answers.deviations import confounding, deviations
-from orchestrator.analysis.answers.load import SweepData
-from orchestrator.analysis.answers.summary import counted
+from orchestrator.analysis.counted import counted
 from orchestrator.analysis.page import tables, wording
 from orchestrator.analysis.page.section import Section, section
+from orchestrator.analysis.trials.complete_table import LeftOut
+from orchestrator.analysis.trials.sweep_data import SweepData
 
 PAPER = "arXiv 2410.06373"
 STATISTICS = (
     ("parts of the variance, index C", True, "every result",
      "two-way analysis of variance and method of moments; type II where cells are missing",
      "Searle, Casella and McCulloch 1992"),
-    ("p of no coupling", True, "cells with two results or more",
+    ("p of the coupling test", True, "cells with two results or more",
      "wild bootstrap of F with Rademacher signs, right also where cells differ in variance", "Wu 1986; Liu 1988"),
     ("residuals, order of the matrix", True, "cell means",
      "additive fit by least squares, and its singular value decomposition (AMMI)", "Gauch 1988"),

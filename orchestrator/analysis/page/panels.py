@@ -7,9 +7,9 @@ from typing import Any, Literal
 
 import altair as alt
 
-from orchestrator.analysis.answers.summary import CellKey
 from orchestrator.analysis.page.section import Chart
 from orchestrator.analysis.page.theme import OPTIMIZER_COLOURS, OPTIMIZER_DASHES, PAGE_WIDTH, clamp
+from orchestrator.analysis.trials.cells import CellKey
 
 FEW_TICKS = alt.Axis(tickCount=4)
 

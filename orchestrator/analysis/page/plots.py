@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 
 import altair as alt
 
-from orchestrator.analysis.answers.curves import CurveSet, ResponseSet
-from orchestrator.analysis.answers.summary import STATES, CellKey, SweepSummary
+from orchestrator.analysis.answers.learning_curves import CurveSet
+from orchestrator.analysis.answers.rate_points import ResponseSet
+from orchestrator.analysis.answers.summary import SweepSummary
 from orchestrator.analysis.page import wording
 from orchestrator.analysis.page.panels import (
     FEW_TICKS,
@@ -20,6 +21,8 @@ from orchestrator.analysis.page.panels import (
     places_of,
 )
 from orchestrator.analysis.page.theme import STATE_COLOURS, clamp, text_width
+from orchestrator.analysis.trials.cells import CellKey
+from orchestrator.analysis.trials.results import STATES
 
 
 def learning_curves(curves: CurveSet, labels: Mapping[CellKey, str], optimizers: Sequence[str]) -> alt.FacetChart:

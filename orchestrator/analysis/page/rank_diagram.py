@@ -9,7 +9,7 @@ import altair as alt
 
 from orchestrator.analysis.answers.analysis import Analysis
 from orchestrator.analysis.answers.ranks import RankAnswer
-from orchestrator.analysis.answers.summary import counted
+from orchestrator.analysis.counted import counted
 from orchestrator.analysis.page import tables, wording
 from orchestrator.analysis.page.section import Chart, Section, plot, section, spec
 from orchestrator.analysis.page.theme import PAGE_WIDTH, text_width

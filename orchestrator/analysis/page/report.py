@@ -2,43 +2,41 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from html import escape
 from pathlib import Path
 from typing import Any
 
 from orchestrator.analysis.answers.analysis import Analysis, analyse
-from orchestrator.analysis.answers.curves import CurveSet, curve_set, response_set, trials_to_draw
-from orchestrator.analysis.answers.deviations import confounding
 from orchestrator.analysis.answers.layer_profiles import layer_profiles
-from orchestrator.analysis.answers.load import MAX_FAILURES, PageData
-from orchestrator.analysis.answers.summary import CellKey, SweepSummary, counted, summarise
-from orchestrator.analysis.answers.tuned_settings import default_settings
-from orchestrator.analysis.page import plots, tables, wording
+from orchestrator.analysis.answers.summary import SweepSummary, summarise
+from orchestrator.analysis.page import wording
 from orchestrator.analysis.page.budget import budget_section
 from orchestrator.analysis.page.divergence import divergence_section
 from orchestrator.analysis.page.document import page
-from orchestrator.analysis.page.facts import facts_of, warnings_of
 from orchestrator.analysis.page.figures import write_figures
 from orchestrator.analysis.page.findings import findings_section
 from orchestrator.analysis.page.good_rates import good_rates_section
+from orchestrator.analysis.page.head import footer_section, head_section
 from orchestrator.analysis.page.layer_ridges import layer_section
+from orchestrator.analysis.page.learning_curves import curves_section
 from orchestrator.analysis.page.matrix import matrix_section
 from orchestrator.analysis.page.methods import methods_section
+from orchestrator.analysis.page.outcomes import counts_section, failures_section
 from orchestrator.analysis.page.rank_diagram import ranks_section
+from orchestrator.analysis.page.rate_points import rate_points_section
 from orchestrator.analysis.page.robustness_tables import robustness_section
-from orchestrator.analysis.page.section import Section, plot, section, spec
+from orchestrator.analysis.page.section import Section
 from orchestrator.analysis.page.sensitivity_plane import plane_section
 from orchestrator.analysis.page.specialists import specialists_section
-from orchestrator.analysis.page.theme import OPTIMIZER_COLOURS, STATE_COLOURS
 from orchestrator.analysis.page.tuning import tuning_section
 from orchestrator.analysis.page.variance import variance_section
 from orchestrator.analysis.page.whole_files import ready_folder, write_whole
+from orchestrator.analysis.trials.cells import CellKey
+from orchestrator.analysis.trials.sweep_data import PageData
+from orchestrator.analysis.trials.tuned_settings import default_settings
 from orchestrator.errors import UsageError
-from orchestrator.store.schema import TrialRow
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,14 +83,14 @@ def render(page_data: PageData, *, written_at: datetime) -> Report:
     summary = summarise(page_data.trials, page_data.planned, grid=page_data.facts.grid)
     labels = {cell.key: row.label for row in summary.rows for cell in row.cells}
     sections = [
-        _head(page_data, summary),
+        head_section(page_data, summary),
         findings_section(analysis),
         matrix_section(summary, analysis),
         specialists_section(summary, analysis),
         variance_section(analysis),
         *_tuning(page_data, analysis, summary, labels),
         ranks_section(analysis),
-        _curves(page_data, summary, labels),
+        Section() if page_data.is_imported else curves_section(page_data, summary, labels),
         divergence_section(analysis.failures, labels, summary.optimizers),
         layer_section(
             layer_profiles(page_data.trials, page_data.data.layers),
@@ -101,58 +99,15 @@ def render(page_data: PageData, *, written_at: datetime) -> Report:
             summary.optimizers,
         ),
         robustness_section(analysis.robustness, labels),
-        Section() if _are_imported(page_data.trials) else _counts(summary),
-        _failures(page_data, summary, labels),
+        Section() if page_data.is_imported else counts_section(summary),
+        failures_section(page_data, summary, labels),
         methods_section(page_data.data, analysis),
-        Section(html=_footer(page_data, written_at)),
+        footer_section(page_data, written_at),
     ]
     charts = {name: chart for section in sections for name, chart in section.charts.items()}
     body = wording.visible("\n".join(section.html for section in sections))
     return Report(
         html=page(title=wording.visible(f"{page_data.sweep} - bocb report"), body=body, charts=charts), charts=charts
-    )
-
-
-def _are_imported(trials: Sequence[TrialRow]) -> bool:
-    """Whether nothing was trained here: there are no curves, and how trials ended is what the file says."""
-    return {trial.role for trial in trials} == {"imported"}
-
-
-def _head(page_data: PageData, summary: SweepSummary) -> Section:
-    confounded = confounding(page_data.trials)
-    warnings = [*warnings_of(page_data), *([confounded] if confounded else []), *summary.missing]
-    notice = ""
-    if warnings:
-        items = "".join(f"<li>{escape(sentence)}</li>" for sentence in warnings)
-        notice = f'<section class="warnings"><h2>Before you read on</h2><ul>{items}</ul></section>'
-    facts = "".join(
-        f"<div><dt>{escape(fact.label)}</dt><dd>{escape(fact.value)}</dd></div>"
-        for fact in facts_of(page_data, summary)
-    )
-    html = (
-        f"<header><h1>{escape(page_data.sweep)}</h1>"
-        '<p class="lead">Does this vision backbone depend on its optimizer? What this sweep has found.</p>'
-        f"{_progress(summary)}</header>{notice}"
-        f'<section aria-label="What was run"><dl class="facts">{facts}</dl></section>'
-    )
-    return Section(html=html)
-
-
-def _progress(summary: SweepSummary) -> str:
-    """A bar of all planned trials by state."""
-    whole = max(summary.planned or 0, summary.counts.ended, 1)
-    parts = [(wording.STATE_WORDS[state], n, STATE_COLOURS[state]) for state, n in summary.counts.by_state() if n]
-    waiting = whole - summary.counts.ended if summary.planned else 0
-    spans = "".join(
-        f'<span style="width:{100 * n / whole:.3f}%;background:{colour}"></span>' for _, n, colour in parts
-    )
-    keys = [f'<li><i style="background:{colour}"></i>{n:,} {word}</li>' for word, n, colour in parts]
-    if waiting:
-        keys.append(f'<li><i style="background:var(--rule)"></i>{waiting:,} not ended</li>')
-    words = wording.counts_in_words(summary.counts)
-    return (
-        f'<div class="bar" role="img" aria-label="Trials: {escape(words)}; {waiting:,} not ended">{spans}</div>'
-        f'<ul class="key">{"".join(keys)}</ul>'
     )
 
 
@@ -169,87 +124,6 @@ def _tuning(
         tuning,
         budget_section(analysis.coupling_by_budget),
         plane_section(analysis.optimizers, optimizers),
-        _responses(page_data, summary, labels),
+        rate_points_section(page_data, summary, labels),
         good_rates_section(analysis.sensitivity, labels, optimizers, defaults),
     ]
-
-
-def _curves(page_data: PageData, summary: SweepSummary, labels: Mapping[CellKey, str]) -> Section:
-    title = "Learning curves"
-    curves = curve_set(trials_to_draw(page_data.trials), page_data.curves)
-    if _are_imported(page_data.trials):
-        return Section()
-    if not curves.lines:
-        return section(title, "No learning curve of a trial with a score is in the store yet.")
-    figure = f"<figure>{plot('learning-curves')}</figure>" + tables.folded(
-        "The curves as a table", tables.curves_table(curves, labels)
-    )
-    chart = plots.learning_curves(curves, labels, summary.optimizers)
-    return section(
-        title,
-        _curves_caption(curves),
-        figure,
-        {"learning-curves": spec(chart, "Validation accuracy by epoch for each backbone")},
-    )
-
-
-def _curves_caption(curves: CurveSet) -> str:
-    parts = [
-        "The setting that the search ranked first, confirmed, or the best trial where none is confirmed. "
-        "Thick: the mean, as long as all repetitions last."
-    ]
-    parts.append("" if curves.only_means else "Thin: each repetition.")
-    if curves.only_means:
-        parts.append("Single repetitions are left out to keep the page light.")
-    if curves.epoch_step > 1:
-        parts.append(f"Every {curves.epoch_step}th epoch is drawn.")
-    return " ".join([*filter(None, parts), "Click an optimizer in the legend to see it alone; shift-click adds one."])
-
-
-def _responses(page_data: PageData, summary: SweepSummary, labels: Mapping[CellKey, str]) -> Section:
-    title = "Response to the learning rate"
-    response = response_set(page_data.trials)
-    if not response.points:
-        return section(title, "No design trial has a score yet.")
-    caption = (
-        "Every point is a trial of the common design, which varies the other hyper-parameters too. "
-        "Crosses diverged and score chance."
-    )
-    if len(summary.optimizers) > len(OPTIMIZER_COLOURS):
-        caption += " Colours repeat: click an optimizer in the legend to see it alone."
-    if response.shown < response.designed:
-        caption += f" The first {response.shown} of {response.designed} design points are drawn."
-    figure = f"<figure>{plot('lr-response')}</figure>" + tables.folded(
-        "The points as a table", tables.response_table(response, labels)
-    )
-    chart = plots.lr_response(response, labels, summary.optimizers)
-    return section(title, caption, figure, {"lr-response": spec(chart, "Score against learning rate")})
-
-
-def _counts(summary: SweepSummary) -> Section:
-    if not summary.counts.ended:
-        return Section()
-    figure = f"<figure>{plot('state-counts')}</figure>" + tables.folded(
-        "The counts as a table", tables.counts_table(summary)
-    )
-    chart = spec(plots.state_counts(summary), "Trials of every cell by state")
-    return section("What ended how", "Trials of all roles.", figure, {"state-counts": chart})
-
-
-def _failures(page_data: PageData, summary: SweepSummary, labels: Mapping[CellKey, str]) -> Section:
-    if not page_data.failures:
-        return Section()
-    reasons = Counter(trial.reason or "no reason recorded" for trial in page_data.trials if trial.state == "FAIL")
-    common = ", ".join(f"{reason} ({number:,})" for reason, number in reasons.most_common(5))
-    caption = f"{counted(summary.counts.failed, 'trial')} failed: {common}{', ...' if len(reasons) > 5 else '.'}"
-    if summary.counts.failed > len(page_data.failures):
-        caption += f" The first {MAX_FAILURES} are listed."
-    content = tables.folded("The failed trials as a table", tables.failures_table(page_data.failures, labels))
-    return section("Failures", caption, content)
-
-
-def _footer(page_data: PageData, written_at: datetime) -> str:
-    codes = sorted({trial.code_version for trial in page_data.trials})
-    made = f"Written by bocb on {wording.moment(written_at)} from the store alone."
-    what = "Results were imported" if _are_imported(page_data.trials) else "Trials ran"
-    return f"<footer>{escape(made)} {what} with: {escape(', '.join(codes) or 'nothing yet')}.</footer>"

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from orchestrator.analysis.answers.corruptions import CorruptionAnswer
-from orchestrator.analysis.answers.robustness import Robustness, SideRobustness
-from orchestrator.analysis.answers.summary import CellKey, counted
+from orchestrator.analysis.answers.robustness_records import Robustness, SideRobustness
+from orchestrator.analysis.counted import counted
 from orchestrator.analysis.page import tables, wording
 from orchestrator.analysis.page.section import Section, section
+from orchestrator.analysis.trials.cells import CellKey
 
 OPEN_ROWS = 24
 """Rows of a table that stands open on the page."""

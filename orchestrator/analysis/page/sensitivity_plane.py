@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import altair as alt
 
 from orchestrator.analysis.answers.optimizers import OptimizerSensitivity
-from orchestrator.analysis.answers.summary import counted
+from orchestrator.analysis.counted import counted
 from orchestrator.analysis.page import tables, wording
 from orchestrator.analysis.page.direct_labels import place_names
 from orchestrator.analysis.page.panels import colour_scale

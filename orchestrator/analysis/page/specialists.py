@@ -9,7 +9,8 @@ import altair as alt
 
 from orchestrator.analysis.answers.analysis import Analysis
 from orchestrator.analysis.answers.regret import BestOfBackbone, RegretAnswer
-from orchestrator.analysis.answers.summary import RowSummary, SweepSummary, counted
+from orchestrator.analysis.answers.summary import RowSummary, SweepSummary
+from orchestrator.analysis.counted import counted
 from orchestrator.analysis.page import tables, wording
 from orchestrator.analysis.page.section import Chart, Section, plot, section, spec
 from orchestrator.analysis.page.theme import OPTIMIZER_COLOURS, PAGE_WIDTH, clamp, text_width
@@ -44,7 +45,7 @@ def _caption(regret: RegretAnswer) -> str:
         text = (
             f"On {apart} of {counted(len(known), 'backbone')} the best optimizer is told apart from all others: the "
             "interval of its lead, at a joint level of 95 % over its optimizers, lies above 0. Where it "
-            "does not, the optimizers close behind are as good a choice."
+            "does not, one of the others may be as good or better."
         )
     else:
         text = (

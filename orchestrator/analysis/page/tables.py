@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 
-from orchestrator.analysis.answers.curves import CurveSet, ResponseSet
-from orchestrator.analysis.answers.load import Failure
-from orchestrator.analysis.answers.summary import CellKey, SweepSummary
+from orchestrator.analysis.answers.learning_curves import CurveSet
+from orchestrator.analysis.answers.rate_points import ResponseSet
+from orchestrator.analysis.answers.summary import SweepSummary
 from orchestrator.analysis.page import wording
+from orchestrator.analysis.trials.cells import CellKey
+from orchestrator.analysis.trials.sweep_data import Failure
 
 
 def table(caption: str, text: Sequence[str], numbers: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

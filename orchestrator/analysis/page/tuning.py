@@ -7,9 +7,9 @@ from typing import Any
 
 import altair as alt
 
-from orchestrator.analysis.answers.sensitivity import CellSensitivity
-from orchestrator.analysis.answers.summary import CellKey, counted
+from orchestrator.analysis.answers.sensitivity_records import CellSensitivity
 from orchestrator.analysis.answers.tuning import TuningPoint
+from orchestrator.analysis.counted import counted
 from orchestrator.analysis.page import tables, wording
 from orchestrator.analysis.page.panels import (
     FEW_TICKS,
@@ -21,6 +21,7 @@ from orchestrator.analysis.page.panels import (
     places_of,
 )
 from orchestrator.analysis.page.section import Section, plot, section, spec
+from orchestrator.analysis.trials.cells import CellKey
 
 TITLE = "What tuning brings"
 ALL_BANDS = 3

@@ -9,6 +9,7 @@ import altair as alt
 
 from orchestrator.analysis.answers.analysis import Analysis
 from orchestrator.analysis.answers.coupling_records import Coupling, ScaleCoupling
+from orchestrator.analysis.answers.variance_parts import variance_parts
 from orchestrator.analysis.page import tables, wording
 from orchestrator.analysis.page.section import Chart, Section, plot, section, spec
 from orchestrator.analysis.page.theme import PAGE_WIDTH, PART_COLOURS, clamp, text_width
@@ -58,45 +59,21 @@ def _caption(answered: Mapping[str, Coupling]) -> str:
     return " ".join(parts)
 
 
-def parts_of(one: ScaleCoupling) -> tuple[tuple[str, float], ...]:
-    """(part, share of the sum of parts): variance components, or sums of squares where nothing is replicated.
-
-    Sums of squares of the interaction hold noise even where there are replicates, 30 % of the total without any
-    coupling in a 20 x 20 table of three: components do not. Negative ones count as 0.
-    """
-    variance = one.variance
-    if variance is None:
-        return ()
-    if one.noise_separated:
-        names = ("backbone", "optimizer", "interaction", "noise")
-        values = (one.sigma2_backbone, one.sigma2_optimizer, one.sigma2_interaction, one.sigma2_error)
-    else:
-        names = ("backbone", "optimizer", "interaction and noise", "noise")
-        values = (variance.backbone, variance.optimizer, variance.interaction, variance.error)
-    kept = [(name, max(0.0, value)) for name, value in zip(names, values, strict=True) if value is not None]
-    total = sum(value for _, value in kept)
-    return tuple((name, value / total) for name, value in kept if total)
-
-
-def _index(one: ScaleCoupling) -> float | None:
-    return one.index_cross_seed if isinstance(one, Coupling) and one.paired else one.index
-
-
 def _bars(answered: Mapping[str, Coupling]) -> Chart:
     order = list(PART_COLOURS)
     values: list[dict[str, Any]] = []
     notes = []
     for response, one in answered.items():
         start = 0.0
-        for part, size in parts_of(one):
+        for part, size in variance_parts(one).named():
             values.append(
                 {
                     "response": response, "part": part, "from": start, "to": start + size,
-                    "share": wording.share(size), "index": _two(_index(one)), "p": wording.p_value(one.p_wild),
+                    "share": wording.share(size), "index": _two(one.index_to_read), "p": wording.p_value(one.p_wild),
                 }
             )  # fmt: skip
             start += size
-        index, p = _index(one), one.p_wild
+        index, p = one.index_to_read, one.p_wild
         note = [
             f"C = {index:.2f}" if index is not None else "",
             f"p {wording.p_relation(p)}" if p is not None else "",
@@ -131,7 +108,7 @@ def _bars(answered: Mapping[str, Coupling]) -> Chart:
                 alt.Tooltip("part:N"),
                 alt.Tooltip("share:N"),
                 alt.Tooltip("index:N", title="coupling index"),
-                alt.Tooltip("p:N", title="p of no coupling"),
+                alt.Tooltip("p:N", title="p of the coupling test"),
             ],
         )
     )
@@ -147,18 +124,16 @@ def _bars(answered: Mapping[str, Coupling]) -> Chart:
 def _table(answered: Mapping[str, Coupling]) -> str:
     rows = []
     for response, one in answered.items():
-        parts = dict(parts_of(one))
-        interaction = parts.get("interaction", parts.get("interaction and noise"))
+        parts = variance_parts(one)
         rows.append(
             (
                 response,
                 one.note or "",
                 f"{one.n_replicates:.3g}" if one.n_replicates is not None else wording.NOTHING,
-                *(wording.share(part) for part in (parts.get("backbone"), parts.get("optimizer"), interaction)),
-                wording.share(parts.get("noise")),
+                *map(wording.share, (parts.backbone, parts.optimizer, parts.interaction, parts.noise)),
                 wording.share(one.share),
                 _two(one.omega2),
-                _two(_index(one)),
+                _two(one.index_to_read),
                 wording.p_value(one.p_wild),
                 wording.p_value(one.p_f),
             )

@@ -7,8 +7,10 @@ import re
 from collections.abc import Sequence
 from datetime import datetime
 
-from orchestrator.analysis.answers.summary import Counts, Headline, RowSummary, Source
+from orchestrator.analysis.answers.summary import RowSummary
 from orchestrator.analysis.statistics.intervals import Estimate
+from orchestrator.analysis.trials.counts import Counts
+from orchestrator.analysis.trials.headline import Headline, Source
 
 MINUS = "\N{MINUS SIGN}"
 NOTHING = "\N{EN DASH}"

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from orchestrator.analysis.answers.score_tables import RowKey, has_score, key_of
-from orchestrator.analysis.answers.summary import CellKey, cells_in_order
+from orchestrator.analysis.trials.cells import CellKey, RowKey, by_cell, cells_in_order, key_of, rows_of
+from orchestrator.analysis.trials.results import first_confirmed, has_score
 from orchestrator.store.schema import TrialRow
 from search_spaces.errors import UserError
 from search_spaces.optimizers import get_optimizer
@@ -66,31 +66,6 @@ def setting_table(trials: Sequence[TrialRow], *, grid: Sequence[CellKey] = ()) -
         confirmed=confirmed,
         searched=len(winners) - confirmed,
     )
-
-
-def rows_of(keys: Iterable[CellKey]) -> tuple[RowKey, ...]:
-    """The rows of a table of these cells, in their order; labels name the recipe where there are several."""
-    pairs = dict.fromkeys((key.backbone, key.recipe) for key in keys)
-    several = len({recipe for _, recipe in pairs}) > 1
-    return tuple(
-        RowKey(backbone=backbone, recipe=recipe, label=f"{backbone} · {recipe}" if several else backbone)
-        for backbone, recipe in pairs
-    )
-
-
-def by_cell(trials: Iterable[TrialRow]) -> dict[CellKey, list[TrialRow]]:
-    """Trials by the cell they belong to."""
-    cells: dict[CellKey, list[TrialRow]] = defaultdict(list)
-    for trial in trials:
-        cells[key_of(trial)].append(trial)
-    return dict(cells)
-
-
-def first_confirmed(trials: Iterable[TrialRow]) -> list[TrialRow]:
-    """The confirm trials with a score of one cell's first setting that has any."""
-    confirmed = [trial for trial in trials if trial.role == "confirm" and has_score(trial)]
-    first = min((trial.number for trial in confirmed), default=None)
-    return [trial for trial in confirmed if trial.number == first]
 
 
 def default_settings(trials: Iterable[TrialRow], optimizers: Iterable[str]) -> Mapping[str, tuple[float, float]]:

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from orchestrator.analysis.answers.score_tables import Exclusion
+from orchestrator.analysis.trials.score_table import Exclusion
 from orchestrator.errors import UsageError
 from orchestrator.store.schema import TrialRow
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from orchestrator.analysis.answers.score_tables import RowKey, ScoreTable
+from orchestrator.analysis.trials.cells import RowKey
+from orchestrator.analysis.trials.score_table import ScoreTable
 
 TIE_DECIMALS = 9
 """Accuracies are shares of counted images: means of equal counts differ in their last bits, others by 1e-4 points."""

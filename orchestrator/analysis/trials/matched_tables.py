@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from orchestrator.analysis.answers.score_tables import RowKey, ScoreTable
+from orchestrator.analysis.trials.cells import RowKey
+from orchestrator.analysis.trials.score_table import ScoreTable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

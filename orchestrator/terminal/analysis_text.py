@@ -8,14 +8,15 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from orchestrator.analysis.answers.analysis import Analysis
-from orchestrator.analysis.answers.coupling_records import SumsOfSquares
 from orchestrator.analysis.answers.paper_way import PaperWay
 from orchestrator.analysis.answers.regret import BestOfBackbone
+from orchestrator.analysis.answers.variance_parts import variance_parts
 from orchestrator.analysis.answers.verdict import verdict
-from orchestrator.narrow_tables import bullets, narrow_table
+from orchestrator.terminal.narrow_tables import bullets, narrow_table
 
 INTERACTION_LEGEND = (
     "n: results per cell.",
+    "Percentages: variance components, negative ones as 0; sums of squares where each cell has one result.",
     "index: of the variance that optimizers cause, the share that depends on the backbone.",
     "omega2: the interaction's share of all variance, with the noise taken out.",
     "p: how often noise alone gives as much interaction (wild bootstrap).",
@@ -95,35 +96,27 @@ def _judged_by(analysis: Analysis) -> str:
 def _coupling_table(analysis: Analysis) -> RenderableType:
     rows: list[tuple[object, ...]] = []
     notes = defaultdict(list)
-    legend = list(INTERACTION_LEGEND)
     for response, found in analysis.coupling.by_response.items():
         if found.note:
             notes[found.note].append(response)
         if found.variance is None:
             continue
-        parts = found.variance.backbone, found.variance.optimizer, found.variance.interaction, found.variance.error
-        index = found.index if found.paired is not True else found.index_cross_seed
-        shares = [_share(part, found.variance) for part in parts]
+        parts = variance_parts(found)
+        shares = map(_percent, (parts.backbone, parts.optimizer, parts.interaction, parts.noise))
         rows.append(
-            (response, _count(found.n_replicates), *shares, _two(index), _two(found.omega2), _p(found.p_wild))
+            (
+                response,
+                _count(found.n_replicates),
+                *shares,
+                _two(found.index_to_read),
+                _two(found.omega2),
+                _p(found.p_wild),
+            )
         )
-        if _is_apart(found.variance):
-            notes["cells differ in their number of results, so the parts need not add up to 100"].append(response)
-    legend += [f"{', '.join(names)}: {note}." for note, names in notes.items()]
+    legend = [*INTERACTION_LEGEND, *(f"{', '.join(names)}: {note}." for note, names in notes.items())]
     columns = ("response", "n", "backbone %", "optimizer %", "interaction %", "noise %", "index",
                "omega2", "p")  # fmt: skip
-    return narrow_table("Where the variance lies, in percent of the total", columns, rows, legend=legend)
-
-
-def _share(part: float | None, variance: SumsOfSquares) -> str | None:
-    """Of the total; undefined where all results are equal."""
-    return None if part is None or variance.total == 0 else f"{100 * part / variance.total:.1f}"
-
-
-def _is_apart(variance: SumsOfSquares) -> bool:
-    """Whether the parts visibly differ from the whole, as they may in unbalanced tables."""
-    parts = variance.backbone + variance.optimizer + (variance.interaction or 0.0) + (variance.error or 0.0)
-    return abs(parts - variance.total) > 0.002 * variance.total
+    return narrow_table("Where the variance of a result lies", columns, rows, legend=legend)
 
 
 def _optimizer_table(analysis: Analysis) -> RenderableType:
@@ -179,6 +172,10 @@ def _lead(row: BestOfBackbone) -> str:
 
 def _count(value: float | None) -> str | None:
     return None if value is None else f"{value:.3g}"
+
+
+def _percent(share: float | None) -> str | None:
+    return None if share is None else f"{100 * share:.1f}"
 
 
 def _two(value: float | None) -> str | None:

@@ -10,7 +10,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from orchestrator.imported_sweep import Imported
+from orchestrator.importing.imported_sweep import Imported
 from orchestrator.planning.cost import Cost
 from orchestrator.planning.plan import Plan
 from orchestrator.status import CellStatus, SweepStatus

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from orchestrator.analysis.answers.score_tables import DesignScores, design_scores, key_of
-from orchestrator.analysis.answers.summary import CellKey
+from orchestrator.analysis.trials.cells import CellKey, key_of
+from orchestrator.analysis.trials.design_scores import DesignScores, design_scores
 from orchestrator.store.schema import TrialRow
 from search_spaces.datasets import DATASETS
 

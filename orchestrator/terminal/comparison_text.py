@@ -8,9 +8,9 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from orchestrator.analysis.answers.comparison_records import CellDifference, CellName, Comparison, Side
-from orchestrator.analysis.answers.summary import counted
+from orchestrator.analysis.counted import counted
 from orchestrator.analysis.statistics.intervals import Estimate
-from orchestrator.narrow_tables import narrow_table
+from orchestrator.terminal.narrow_tables import narrow_table
 
 NAMES_SHOWN = 5
 CELLS_SHOWN = 60

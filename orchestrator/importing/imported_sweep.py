@@ -11,7 +11,7 @@ from typing import Any
 
 from orchestrator.clock import utc_now
 from orchestrator.errors import UsageError
-from orchestrator.importing import ImportedResults
+from orchestrator.importing.results import ImportedResults
 from orchestrator.planning.imported_spec import IMPORTED, ImportRecord, import_record, import_spec
 from orchestrator.planning.plan import cell_key
 from orchestrator.provenance import code_version
