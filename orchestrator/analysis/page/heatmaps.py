@@ -25,8 +25,6 @@ COLUMN_NAME = 120
 """Pixels of an optimizer's name, where it stands slanted."""
 READABLE_SQUARE = 46
 """Width from which a square of the matrix holds its number comfortably."""
-LEVEL = 0.05
-"""Adjusted p below which a residual is outlined."""
 PALE = "#b8bec8"
 """Hatch on dark squares, and on holes, where it must show on white and on black."""
 HATCH_SPACING = 7
@@ -74,6 +72,7 @@ def residual_heatmap(matrix: Matrix) -> alt.LayerChart:
             label="" if cell.residual is None else wording.signed(cell.residual, 1),
             light=lambda value: not -0.815 * end < value < 0.645 * end,
         )
+        | {"outlined": matrix.is_outlined(cell)}
         for cell in matrix.cells
     ]
     scale = alt.Scale(range=RESIDUAL_COLOURS, domain=[-end, end], clamp=True, interpolate="lab")
@@ -122,7 +121,6 @@ def _values(cell: MatrixCell, *, value: float | None, label: str, light: Callabl
         "value": value,
         "label": label,
         "light": value is not None and light(value),
-        "sure": cell.p_adjusted is not None and cell.p_adjusted < LEVEL,
         "failed": cell.failed,
         "diverged": cell.diverged,
         "accuracy": wording.accuracy(headline.estimate) if headline else "no score yet",
@@ -161,9 +159,9 @@ def _heatmap(layout: _Layout, cells: list[dict[str, Any]], scale: alt.Scale, tit
     ]  # fmt: skip
     digits = base.mark_text(fontSize=layout.digits_size).encode(text="label:N", color=ink)
     layers: list[alt.Chart] = [squares, holes, *hatches, digits]
-    if "beyond" in title and any(cell["sure"] for cell in cells):
+    if any(cell.get("outlined") for cell in cells):
         layers.append(
-            base.transform_filter("datum.sure").mark_rect(
+            base.transform_filter("datum.outlined").mark_rect(
                 cornerRadius=3, filled=False, stroke="currentColor", strokeWidth=1.8
             )
         )
