@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import math
 import re
 import shutil
 import time
@@ -24,6 +25,7 @@ from selenium.webdriver.remote.webelement import WebElement
 
 from orchestrator.analysis.answers.curves import Curve
 from orchestrator.analysis.answers.load import load_page_data
+from orchestrator.analysis.page import tables
 from orchestrator.analysis.page.document import json_block
 from orchestrator.analysis.page.report import render, write_report
 from orchestrator.errors import UsageError
@@ -145,7 +147,8 @@ def test_every_plot_is_drawn(page: webdriver.Chrome) -> None:
     assert drawn["residuals"] >= 16
     assert all(number > 0 for number in drawn.values())
     assert drawn["learning-curves"] >= 16 * 4
-    assert drawn["lr-response"] >= 16 * 8 * 0.8
+    # The points of a cell are one mark for those that completed and one for those that diverged.
+    assert 16 <= drawn["lr-response"] <= 16 * 2
     assert drawn["state-counts"] >= 16
     # Panels stand in the order of the spec, which is neither alphabetical nor that of the rows.
     for plot in ("learning-curves", "lr-response", "state-counts"):
@@ -212,6 +215,78 @@ def test_pointing_at_a_square_shows_interval_and_counts(page: webdriver.Chrome) 
     assert re.search(r"\d+\.\d\d % \[\d+\.\d\d, \d+\.\d\d\]", text), text
     assert "n = 3" in text
     assert "complete" in text
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize(
+    ("plot", "x", "y"),
+    [
+        ("tuning-curves", ("random trials n", "n"), ("expected best (%)", "mean")),
+        ("learning-curves", ("epoch", "epoch"), ("accuracy (%)", "accuracy")),
+        ("lr-response", ("learning rate", "lr"), ("score (%)", "score")),
+    ],
+)
+def test_anywhere_in_a_panel_the_nearest_point_is_told(
+    page: webdriver.Chrome, plot: str, x: tuple[str, str], y: tuple[str, str]
+) -> None:
+    panel = page.find_element(By.CSS_SELECTOR, f"[data-chart={plot}] .role-scope .background")
+    # Between the epochs, and not on a line.
+    point_at(page, panel, 31, -35)
+    said = dict(
+        page.execute_script(
+            "return [...document.querySelectorAll('#vg-tooltip-element tr')].map("
+            "row => [...row.cells].map(cell => cell.textContent))"
+        )
+    )
+    chart = page.execute_script("return JSON.parse(document.getElementById(arguments[0]).textContent)", plot)
+    points = [
+        (str(at), str(value))
+        for records in chart["datasets"].values()
+        for record in records
+        if (record["row"], record["optimizer"]) == (said["backbone"], said["optimizer"]) and x[1] in record
+        for at, value in zip(record[x[1]], record[y[1]], strict=True)
+    ]
+    assert (said[x[0]], said[y[0]]) in points
+    frame, dot = page.execute_script(
+        "return [arguments[0], document.querySelector('circle.nearest')].map(one => one.getBoundingClientRect())",
+        panel,
+    )
+    (left, top), at = [(box["left"] + box["width"] / 2, box["top"] + box["height"] / 2) for box in (frame, dot)]
+    assert math.dist((left + 31, top - 35), at) < 40
+    ActionChains(page, duration=20).move_to_element(page.find_element(By.TAG_NAME, "h1")).perform()
+    assert not page.find_elements(By.CSS_SELECTOR, "circle.nearest, #vg-tooltip-element.visible")
+
+
+@pytest.mark.browser
+def test_a_long_table_has_its_rows_when_it_is_opened(
+    browser: webdriver.Chrome, small: sweep_rows.Rows, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tables, "LONG", 100)
+    rows = sweep_rows.Rows(sweeps=small.sweeps, trials=[replace(row, optimizer=EVIL) for row in small.trials])
+    opened(browser, written(rows, tmp_path))
+    details = next(
+        one
+        for one in browser.find_elements(By.CSS_SELECTOR, "details.table")
+        if one.find_element(By.TAG_NAME, "summary").text == "The points as a table"
+    )
+    assert not details.find_elements(By.CSS_SELECTOR, "tbody tr")
+    browser.execute_script("arguments[0].open = true", details)
+    body = details.find_element(By.TAG_NAME, "tbody")
+    deadline = time.monotonic() + 5
+    while not (text := body.text) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    scored = [row for row in small.trials if row.role == "design" and row.score is not None]
+    assert len(body.find_elements(By.CSS_SELECTOR, "tr > th[scope=row]")) == len(scored)
+    assert EVIL in text
+    heads, cells = browser.execute_script(
+        "return [arguments[0].tHead.rows[0], arguments[0].tBodies[0].rows[0]].map("
+        "row => [...row.cells].map(cell => cell.className))",
+        details.find_element(By.TAG_NAME, "table"),
+    )
+    assert heads == cells
+    assert browser.execute_script("return window.hacked") is None
+    browser.execute_script("arguments[0].open = false; arguments[0].open = true", details)
+    assert len(body.find_elements(By.TAG_NAME, "tr")) == len(scored)
 
 
 @pytest.mark.browser

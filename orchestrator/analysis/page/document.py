@@ -14,6 +14,7 @@ from typing import Any
 import altair as alt
 import vl_convert
 
+from orchestrator.analysis.page.script import SCRIPT
 from orchestrator.analysis.page.theme import CONFIG
 
 VEGA_LITE = ".".join(alt.SCHEMA_VERSION.removeprefix("v").split(".")[:2])
@@ -74,6 +75,7 @@ figure { margin: 16px 0 0; }
 .pair > div, .stack > div { min-width: 0; max-width: 100%; }
 .stack > div + div { margin-top: 24px; }
 .plot { overflow-x: auto; max-width: 100%; min-height: 20px; color: var(--ink); }
+.plot .nearest { fill: none; stroke: currentColor; stroke-width: 1.5; pointer-events: none; }
 .plot.vega-embed { display: block; }
 .plot.vega-embed summary { opacity: 0.6; }
 .plot.vega-embed .vega-actions a { color: #1c2330; }
@@ -131,25 +133,6 @@ footer { margin-top: 56px; padding-top: 12px; border-top: 1px solid var(--rule);
 }
 """
 
-_SCRIPT = """
-(async () => {
-  const read = (id) => JSON.parse(document.getElementById(id).textContent);
-  const options = { renderer: "svg", ast: true, config: read("chart-config"),
-    actions: { export: true, source: false, compiled: false, editor: false } };
-  for (const box of document.querySelectorAll("[data-chart]")) {
-    try {
-      await vegaEmbed(box, read(box.dataset.chart), { ...options, downloadFileName: box.dataset.chart });
-    } catch (error) {
-      box.textContent = "This plot could not be drawn; the table below has its numbers.";
-      console.error(error);
-    }
-    // Lets the page be painted and read while the plots further down are drawn.
-    await new Promise((next) => setTimeout(next));
-  }
-  document.documentElement.dataset.drawn = "yes";
-})();
-"""
-
 _PAGE = Template("""<!doctype html>
 <html lang="en">
 <head>
@@ -183,7 +166,7 @@ def page(*, title: str, body: str, charts: Mapping[str, Mapping[str, Any]]) -> s
         charts: Vega-Lite specifications by ID.
     """
     library = chart_library()
-    hashes = " ".join(f"'sha256-{_digest(script)}'" for script in (library, _SCRIPT))
+    hashes = " ".join(f"'sha256-{_digest(script)}'" for script in (library, SCRIPT))
     data = [json_block("chart-config", CONFIG), *(json_block(name, chart) for name, chart in charts.items())]
     return _PAGE.substitute(
         policy=f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; img-src data: blob:; "
@@ -193,7 +176,7 @@ def page(*, title: str, body: str, charts: Mapping[str, Mapping[str, Any]]) -> s
         body=body,
         data="\n".join(data),
         library=library,
-        script=_SCRIPT,
+        script=SCRIPT,
     )
 
 
@@ -203,10 +186,19 @@ def json_block(name: str, value: object) -> str:
     Raises:
         ValueError: The value holds NaN or an infinity, which JSON has no word for.
     """
+    return f'<script type="application/json" id="{escape(name)}">{json_text(value)}</script>'
+
+
+def json_text(value: object) -> str:
+    """JSON that cannot end the element it stands in.
+
+    Raises:
+        ValueError: The value holds NaN or an infinity, which JSON has no word for.
+    """
     text = json.dumps(value, allow_nan=False, separators=(",", ":"))
     for character in "<>&":
         text = text.replace(character, f"\\u{ord(character):04x}")
-    return f'<script type="application/json" id="{escape(name)}">{text}</script>'
+    return text
 
 
 @cache

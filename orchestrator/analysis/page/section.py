@@ -52,15 +52,4 @@ def plot(name: str) -> str:
 
 def spec(chart: Chart, description: str) -> dict[str, Any]:
     """A chart as a Vega-Lite specification, with what a screen reader says of it."""
-    return {**_visible(chart.to_dict()), "description": description, "config": {}}
-
-
-def _visible(value: Any) -> Any:
-    """A JSON value with all of its strings as `wording.visible` has them."""
-    if isinstance(value, str):
-        return wording.visible(value)
-    if isinstance(value, list):
-        return [_visible(item) for item in value]
-    if isinstance(value, dict):
-        return {_visible(key): _visible(item) for key, item in value.items()}
-    return value
+    return {**wording.visible_strings(chart.to_dict()), "description": description, "config": {}}
