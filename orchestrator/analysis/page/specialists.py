@@ -12,7 +12,7 @@ from orchestrator.analysis.answers.regret import BestOfBackbone, RegretAnswer
 from orchestrator.analysis.answers.summary import RowSummary, SweepSummary, counted
 from orchestrator.analysis.page import tables, wording
 from orchestrator.analysis.page.section import Chart, Section, plot, section, spec
-from orchestrator.analysis.page.theme import OPTIMIZER_COLOURS, PAGE_WIDTH, clamp, text_width
+from orchestrator.analysis.page.theme import CHOICE_COLOURS, PAGE_WIDTH, clamp, text_width
 
 TITLE = "Which optimizer for which backbone"
 SEPARATED = {True: "yes", False: "no", None: "cannot be said"}
@@ -146,7 +146,7 @@ def _drawn(values: Sequence[dict[str, Any]], rows: list[str]) -> Chart:
     others = base.transform_filter("datum.who === 'others'").mark_tick(
         color="currentColor", opacity=0.55, thickness=2, height=12
     )
-    who = alt.Scale(domain=["best", "generalist"], range=[OPTIMIZER_COLOURS[0], "#c2560f"])
+    who = alt.Scale(domain=list(CHOICE_COLOURS), range=list(CHOICE_COLOURS.values()))
     chosen = (
         base.transform_filter("datum.who !== 'others'")
         .mark_point(filled=True, opacity=1, size=90)
