@@ -327,15 +327,22 @@ def test_numbers_on_coloured_squares_can_be_read(page: webdriver.Chrome) -> None
 
 
 def check_paper(browser: webdriver.Chrome, plots: set[str]) -> None:
-    """No plot is wider or taller than an A4 page inside the margins of the style sheet, at 96 pixels an inch."""
+    """No plot is wider than an A4 page inside the margins of the style sheet, at 96 pixels an inch; and with its
+    heading none is taller, so that the heading need not stand alone on the page before."""
     width, height = ((side - 28) / 25.4 * 96 for side in (210, 297))
     size = {"width": round(width), "height": round(height), "deviceScaleFactor": 1, "mobile": False}
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
     try:
         with media(browser, "print"):
             boxes = browser.execute_script(
-                "return [...document.querySelectorAll('[data-chart] svg.marks')]"
-                ".map(plot => plot.getBoundingClientRect())"
+                """
+                const heads = [...document.querySelectorAll("h2, h3")];
+                return [...document.querySelectorAll("[data-chart] svg.marks")].map((plot) => {
+                  const before = heads.filter((head) => head.compareDocumentPosition(plot) & 4).at(-1);
+                  const { left, right, bottom } = plot.getBoundingClientRect();
+                  return { left, right, height: bottom - before.getBoundingClientRect().top };
+                });
+                """
             )
     finally:
         browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
@@ -357,8 +364,16 @@ def test_on_paper_no_plot_is_cut(page: webdriver.Chrome) -> None:
             " [...document.querySelectorAll('figure > .plot, .pair > div')]"
             ".map(box => getComputedStyle(box).breakInside)]"
         )
+        # A short table stays in one piece; a long one is cut between rows, with its headings on each page.
+        tables_cut = page.execute_script(
+            "return [...document.querySelectorAll('.scroll.open > table')].map("
+            "table => [table.tBodies[0].rows.length, getComputedStyle(table).breakInside])"
+        )
     assert shown == 0
     assert set(breaks) == {"avoid"}
+    assert tables_cut
+    for rows, inside in tables_cut:
+        assert inside == ("avoid" if rows <= 15 else "auto")
     paper = page.execute_cdp_cmd("Page.printToPDF", {"printBackground": True, "preferCSSPageSize": True})
     assert base64.b64decode(paper["data"]).startswith(b"%PDF")
 

@@ -121,7 +121,7 @@ footer { margin-top: 56px; padding-top: 12px; border-top: 1px solid var(--rule);
   .facts { border: 1px solid var(--rule); grid-template-columns: 1fr 1fr; }
   figure > .plot, .pair > div, .stack > div, .figures, .verdict li, tr, .warnings { break-inside: avoid; }
   .plot { overflow: visible; }
-  .plot svg { max-width: 100%; max-height: 235mm; height: auto; }
+  .plot svg { max-width: 100%; max-height: 195mm; height: auto; }
   .plot.vega-embed { padding-right: 0; }
   .plot.vega-embed details, #vg-tooltip-element { display: none; }
   details.table:not([open]) { display: none; }
@@ -130,6 +130,8 @@ footer { margin-top: 56px; padding-top: 12px; border-top: 1px solid var(--rule);
   thead th, .number { white-space: normal; }
   th, td { padding: 2px 6px; }
   tr { break-inside: avoid; }
+  table:not(:has(tbody tr:nth-child(16))) { break-inside: avoid; }
+  h3:has(+ details.table:not([open])) { display: none; }
 }
 """
 

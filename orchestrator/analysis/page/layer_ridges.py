@@ -101,7 +101,7 @@ def _chart(
         .encode(
             y=_vertical(frames),
             color=optimizer_colour(optimizers, "stroke"),
-            opacity=alt.condition(chosen, alt.value(0.9), alt.value(0.07)),
+            strokeOpacity=alt.condition(chosen, alt.value(0.9), alt.value(0.07)),
             **optimizer_dashes(optimizers),
         )
         .add_params(chosen)

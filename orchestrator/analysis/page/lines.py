@@ -100,14 +100,17 @@ def crosses(frame: Frame, xs: Sequence[float], ys: Sequence[float | None]) -> st
 
 
 def strokes(frame: Frame, chart: alt.Chart, *, x: alt.Axis, y: alt.Axis, **mark: Any) -> alt.Chart:
-    """Draws the outlines in the field `path` as lines."""
-    return _encoded(frame, chart.mark_point(filled=False, size=UNIT, clip=True, aria=False, **mark), x, y)
+    """Draws the outlines in the field `path` as lines.
+
+    To fade some use `strokeOpacity`: an opacity of the whole mark makes paper a layer of each of them.
+    """
+    return _encoded(frame, chart.mark_point(filled=False, size=UNIT, opacity=1, clip=True, aria=False, **mark), x, y)
 
 
 def fills(frame: Frame, chart: alt.Chart, *, x: alt.Axis, y: alt.Axis, **mark: Any) -> alt.Chart:
     """Draws the outlines in the field `path` filled."""
     return _encoded(
-        frame, chart.mark_point(filled=True, strokeWidth=0, size=UNIT, clip=True, aria=False, **mark), x, y
+        frame, chart.mark_point(filled=True, strokeWidth=0, size=UNIT, opacity=1, clip=True, aria=False, **mark), x, y
     )
 
 

@@ -67,7 +67,7 @@ def learning_curves(curves: CurveSet, labels: Mapping[CellKey, str], optimizers:
         .encode(
             color=optimizer_colour(optimizers, "stroke"),
             strokeWidth=alt.condition("datum.mean", alt.value(2), alt.value(0.8)),
-            opacity=alt.condition(chosen, alt.value(0.95), alt.value(0.07)),
+            strokeOpacity=alt.condition(chosen, alt.value(0.95), alt.value(0.07)),
             **optimizer_dashes(optimizers),
         )
         .add_params(chosen)
@@ -129,7 +129,7 @@ def lr_response(response: ResponseSet, labels: Mapping[CellKey, str], optimizers
         .encode(
             strokeWidth=alt.condition("datum.crosses", alt.value(2), alt.value(6.4)),
             color=optimizer_colour(optimizers, "circle"),
-            opacity=alt.condition(chosen, alt.value(0.8), alt.value(0.06)),
+            strokeOpacity=alt.condition(chosen, alt.value(0.8), alt.value(0.06)),
         )
         .add_params(chosen)
     )

@@ -53,7 +53,7 @@ SCRIPT = """
           const inside = mark.role !== "scope" || pointer[0] >= right - 12 && pointer[0] <= right + item.width + 12
             && pointer[1] >= down - 12 && pointer[1] <= down + item.height + 12;
           if (inside) yield* points(item, right, down, pointer);
-        } else if (mark.role === "mark" && x in item.datum && (item.opacity ?? 1) > 0.3) {
+        } else if (mark.role === "mark" && x in item.datum && (item.strokeOpacity ?? 1) > 0.3) {
           const xs = [item.datum[x]].flat(), ys = [item.datum[y]].flat();
           for (let place = 0; place < xs.length; place++) {
             if (ys[place] === null) continue;

@@ -114,14 +114,14 @@ def _chart(
     hidden = alt.value(0.1 if len(optimizers) <= ALL_BANDS else 0)
     base = alt.Chart().encode(color=optimizer_colour(optimizers, "stroke"))
     band = lines.fills(frame, base.transform_filter("datum.part === 'band'"), **axes).encode(
-        opacity=alt.condition(chosen, alt.value(0.2), hidden, empty=False)
+        fillOpacity=alt.condition(chosen, alt.value(0.2), hidden, empty=False)
     )
     firm = lines.strokes(frame, base.transform_filter("datum.part === 'firm'"), strokeWidth=2, **axes).encode(
-        opacity=visible, **optimizer_dashes(optimizers)
+        strokeOpacity=visible, **optimizer_dashes(optimizers)
     )
     weak = lines.strokes(
         frame, base.transform_filter("datum.part === 'weak'"), strokeWidth=1.2, strokeDash=[2, 3], **axes
-    ).encode(opacity=visible)
+    ).encode(strokeOpacity=visible)
     chart = alt.layer(band, firm, weak, data=alt.InlineData(values=values)).add_params(chosen)
     shown = {
         "backbone": "row", "optimizer": "optimizer", "random trials n": "n", "expected best (%)": "mean",
