@@ -255,6 +255,13 @@ def test_anywhere_in_a_panel_the_nearest_point_is_told(
     assert math.dist((left + 31, top - 35), at) < 40
     ActionChains(page, duration=20).move_to_element(page.find_element(By.TAG_NAME, "h1")).perform()
     assert not page.find_elements(By.CSS_SELECTOR, "circle.nearest, #vg-tooltip-element.visible")
+    # What a click in the legend has faded is not told.
+    other = next(name for name in ("sgd", "lion") if name != said["optimizer"])
+    entries = page.find_elements(By.CSS_SELECTOR, f"[data-chart={plot}] .role-legend-label text")
+    entry = next(entry for entry in entries if entry.text == other)
+    ActionChains(page, duration=20).move_to_element(entry).click().perform()
+    assert other in point_at(page, panel, 31, -35)
+    ActionChains(page, duration=20).move_to_element(entry).click().perform()
 
 
 @pytest.mark.browser
@@ -306,23 +313,26 @@ def test_it_follows_dark_mode(page: webdriver.Chrome) -> None:
 
 
 @pytest.mark.browser
-def test_numbers_on_coloured_squares_can_be_read(page: webdriver.Chrome) -> None:
+def test_numbers_and_outlines_on_coloured_squares_can_be_seen(page: webdriver.Chrome) -> None:
     pairs = page.execute_script(
         """
         const middle = (box) => [(box.left + box.right) / 2, (box.top + box.bottom) / 2];
         return [...document.querySelectorAll("[data-chart]")].flatMap((chart) => {
           const squares = [...chart.querySelectorAll(".mark-rect.role-mark path[fill^=rgb]")];
-          return [...chart.querySelectorAll(".mark-text.role-mark text")].flatMap((text) => {
-            const [x, y] = middle(text.getBoundingClientRect());
+          const marks = ".mark-text.role-mark text, .mark-rect.role-mark path:not([fill^=rgb])[stroke^='#']";
+          return [...chart.querySelectorAll(marks)].flatMap((mark) => {
+            const [x, y] = middle(mark.getBoundingClientRect());
             const under = squares.map((square) => [square, square.getBoundingClientRect()])
               .find(([, box]) => box.left < x && x < box.right && box.top < y && y < box.bottom);
-            return under ? [[getComputedStyle(text).fill, getComputedStyle(under[0]).fill]] : [];
+            const ink = mark.tagName === "text" ? "fill" : "stroke";
+            return under ? [[ink, getComputedStyle(mark)[ink], getComputedStyle(under[0]).fill]] : [];
           });
         });
         """
     )
     assert len(pairs) >= 16
-    for ink, paper in pairs:
+    assert any(kind == "stroke" for kind, _, _ in pairs), "an outlined square"
+    for _, ink, paper in pairs:
         assert contrast(rgb(ink), rgb(paper)) >= 4.5, (ink, paper)
 
 
@@ -407,6 +417,30 @@ def test_names_that_try_to_inject_are_harmless(browser: webdriver.Chrome, tmp_pa
     assert browser.execute_script("return document.documentElement.scrollWidth <= window.innerWidth")
     assert browser.execute_script("return /[\u202a-\u202e\u2066-\u2069]/.test(document.body.innerText)") is False
     assert browser.get_log("browser") == []
+
+
+@pytest.mark.browser
+def test_long_names_that_begin_alike_are_told_apart(browser: webdriver.Chrome, tmp_path: Path) -> None:
+    networks = [f"a_backbone_whose_name_{'goes_on_' * 4}{end}" for end in ("224", "384")]
+    optimizers = [f"an_optimizer_whose_name_{'goes_on_' * 4}{end}" for end in ("one", "two", "six")]
+    opened(browser, written(sweep_rows.made_up_sweep(networks, optimizers, epochs=2), tmp_path))
+    plots = browser.execute_script(
+        "return [...document.querySelectorAll('[data-chart]')].map(box => [box.dataset.chart, [...new Set("
+        "[...box.querySelectorAll('svg text')].map(text => text.textContent))],"
+        " box.querySelector('svg.marks').getBoundingClientRect().right, box.getBoundingClientRect().right])"
+    )
+    for plot, texts, right, end in plots:
+        shortened = [text for text in texts if text.startswith("a") and "\N{HORIZONTAL ELLIPSIS}" in text]
+        assert not [text for text in shortened if not re.search(r"(224|384|one|two|six)\b", text)], plot
+        assert right <= end + 1, f"{plot} is cut at the right"
+    assert {plot for plot, texts, *_ in plots if any("\N{HORIZONTAL ELLIPSIS}" in text for text in texts)} >= {
+        "accuracy", "behind-best", "tuning-curves", "sensitivity-plane", "mean-ranks", "learning-curves"
+    }  # fmt: skip
+    wide = browser.execute_script(
+        "return [...document.querySelectorAll('.scroll.open')].filter("
+        "box => box.scrollWidth > box.clientWidth + 1).length"
+    )
+    assert wide == 0
 
 
 @pytest.mark.browser

@@ -72,12 +72,14 @@ p { margin: 0 0 12px; max-width: 76ch; }
 section > h3, figure > h3 { margin-top: 28px; }
 figure { margin: 16px 0 0; }
 .pair { display: flex; flex-wrap: wrap; gap: 24px 32px; }
+.pair > .note { flex-basis: 100%; }
 .pair > div, .stack > div { min-width: 0; max-width: 100%; }
 .stack > div + div { margin-top: 24px; }
 .plot { overflow-x: auto; max-width: 100%; min-height: 20px; color: var(--ink); }
 .plot .nearest { fill: none; stroke: currentColor; stroke-width: 1.5; pointer-events: none; }
 .plot.vega-embed { display: block; }
-.plot.vega-embed summary { opacity: 0.6; }
+.plot.vega-embed summary { opacity: 0.6; background: var(--paper); border-color: var(--rule); color: var(--ink);
+  box-shadow: none; }
 .plot.vega-embed .vega-actions a { color: #1c2330; }
 details.table { margin-top: 12px; font-size: 0.88rem; }
 details.table > summary { cursor: pointer; color: var(--soft); width: fit-content; }
@@ -89,7 +91,8 @@ table { border-collapse: collapse; width: 100%; font-size: 0.85rem; }
 caption { text-align: left; color: var(--soft); padding: 8px 12px; }
 th, td { padding: 4px 12px; text-align: left; border-top: 1px solid var(--rule); vertical-align: top; }
 thead th { position: sticky; top: 0; background: var(--panel); font-weight: 600; white-space: nowrap; border-top: 0; }
-tbody th { font-weight: 500; }
+tbody th { font-weight: 500; min-width: 7em; }
+tbody th, td:not(.number) { overflow-wrap: anywhere; }
 .number { text-align: right; white-space: nowrap; }
 footer { margin-top: 56px; padding-top: 12px; border-top: 1px solid var(--rule); color: var(--soft);
   font-size: 0.85rem; }

@@ -9,7 +9,7 @@ import altair as alt
 
 from orchestrator.analysis.answers.summary import CellKey
 from orchestrator.analysis.page.section import Chart
-from orchestrator.analysis.page.theme import OPTIMIZER_COLOURS, OPTIMIZER_DASHES, PAGE_WIDTH, clamp
+from orchestrator.analysis.page.theme import OPTIMIZER_COLOURS, OPTIMIZER_DASHES, PAGE_WIDTH, clamp, text_width
 
 HEIGHT, MARGIN = 170, 44
 """Pixels of a panel, and those that the labels of its vertical axis take."""
@@ -64,13 +64,19 @@ def colour_scale(optimizers: Sequence[str]) -> alt.Scale:
 def optimizer_colour(optimizers: Sequence[str], symbol: Literal["stroke", "circle"]) -> alt.Color:
     """An optimizer's colour, with a legend; `optimizer_dashes` tells apart those that share one."""
     # A circle whose stroke is as wide as it is has no hole.
+    columns = clamp(PAGE_WIDTH / (text_width(list(optimizers)) + 36), 1, 8)
     size, width = (110, 2.5) if symbol == "stroke" else (20, 5)
     return alt.Color(
         "optimizer:N",
         title=None,
         scale=colour_scale(optimizers),
         legend=alt.Legend(
-            orient="top", columns=8, symbolType=symbol, symbolSize=size, symbolStrokeWidth=width, symbolOpacity=1
+            orient="top",
+            columns=columns,
+            symbolType=symbol,
+            symbolSize=size,
+            symbolStrokeWidth=width,
+            symbolOpacity=1,
         ),
     )
 

@@ -16,6 +16,8 @@ FIGURE_FONT = "Arial, 'Liberation Sans', Helvetica, sans-serif"
 FIGURE_INK = "#1c2330"
 PAGE_WIDTH = 1120
 """Pixels that a plot may take: what a laptop of 1280 leaves."""
+LABEL_LIMIT = 170
+"""Pixels that a label may take."""
 
 OPTIMIZER_COLOURS = ("#6485ff", "#bc370b", "#21a67a", "#2c6f6f", "#5959c8", "#e9640b", "#0090b1")
 OPTIMIZER_DASHES: tuple[list[int], ...] = ([], [6, 3], [2, 2], [8, 2, 2, 2])
@@ -54,7 +56,7 @@ CONFIG: dict[str, Any] = {
         "domainOpacity": 0.35,
         "tickColor": _LINE,
         "tickOpacity": 0.35,
-        "labelLimit": 170,
+        "labelLimit": LABEL_LIMIT,
     },
     "legend": {
         "labelColor": _LINE,
@@ -62,7 +64,7 @@ CONFIG: dict[str, Any] = {
         "labelFontSize": 11,
         "titleFontSize": 11,
         "titleFontWeight": "normal",
-        "labelLimit": 170,
+        "labelLimit": LABEL_LIMIT,
     },
     "header": {"labelColor": _LINE, "labelFontSize": 12, "labelFontWeight": 600, "labelPadding": 4, "title": None},
     "title": {"color": _LINE},
@@ -70,7 +72,7 @@ CONFIG: dict[str, Any] = {
 """Vega-Lite configuration that all plots share."""
 
 
-def text_width(names: list[str], limit: int = 170) -> int:
+def text_width(names: list[str], limit: int = LABEL_LIMIT) -> int:
     """Pixels that the longest of some labels takes at 11 px, at most `limit`."""
     return min(limit, round(6.4 * max((len(name) for name in names), default=0)) + 8)
 

@@ -13,6 +13,7 @@ from orchestrator.analysis.statistics.intervals import Estimate
 
 MINUS = "\N{MINUS SIGN}"
 NOTHING = "\N{EN DASH}"
+ELLIPSIS = "\N{HORIZONTAL ELLIPSIS}"
 
 SOURCE_LONG = {
     Source.CONFIRM: "mean of the confirm trials",
@@ -41,6 +42,14 @@ def visible_strings(value: Any) -> Any:
     if isinstance(value, dict):
         return {visible_strings(key): visible_strings(item) for key, item in value.items()}
     return value
+
+
+def short(name: str, letters: int = 26) -> str:
+    """A name as a label: of a long one both ends, as names of one kind often begin alike."""
+    if len(name) <= letters:
+        return name
+    kept = letters - 1
+    return f"{name[: kept - kept // 2]}{ELLIPSIS}{name[-(kept // 2) :]}"
 
 
 def percent(fraction: float | None, digits: int = 2) -> str:
