@@ -19,6 +19,9 @@ class Initialisation(StrEnum):
     drawn as the ones they replace."""
     TORCHVISION = "torchvision"
     """Those of torchvision's class: for AlexNet torch's own, uniform within 1/sqrt(fan-in)."""
+    MOCO = "moco"
+    """Those of MoCo v3's transformers, as timm's VisionTransformer has them under that name: Xavier uniform, for the
+    classifier too, with queries, keys and values as three matrices, and biases of 0. Patch embedding: torch's own."""
     AUTHORS = "authors"
     """Those of the code that the network's authors released, written again beside the network."""
     OWN = "own"

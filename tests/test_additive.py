@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from statsmodels.formula.api import ols
 
-from orchestrator.analysis.statistics.additive import additive_fit, additive_space, is_connected
+from orchestrator.analysis.statistics.coupling.additive import additive_fit, additive_space, is_connected
 
 
 def test_a_complete_table_is_centred_twice() -> None:

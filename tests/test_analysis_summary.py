@@ -14,7 +14,6 @@ from orchestrator.analysis.answers.rate_points import response_set
 from orchestrator.analysis.answers.summary import summarise
 from orchestrator.analysis.page import wording
 from orchestrator.analysis.page.report import render
-from orchestrator.analysis.statistics.intervals import mean_interval
 from orchestrator.analysis.trials.cells import CellKey
 from orchestrator.analysis.trials.counts import Counts
 from orchestrator.analysis.trials.curves import Curve, trials_to_draw
@@ -32,22 +31,6 @@ KEY = CellKey(backbone="resnet18", recipe="plain", optimizer="sgd")
 def confirmed(*scores: float, **values: object) -> list[TrialRow]:
     name = f"{values.get('backbone', 'resnet18')}.{values.get('optimizer', 'sgd')}"
     return [trial(trial_id=f"{name}.c{i}", score=score, replicate=i, **values) for i, score in enumerate(scores)]
-
-
-def test_interval_is_students_t() -> None:
-    estimate = mean_interval([0.70, 0.72, 0.74])
-    # t(0.975, 2 degrees of freedom) = 4.302653; half width = 4.302653 * 0.02 / sqrt(3).
-    assert estimate.mean == pytest.approx(0.72)
-    assert estimate.sd == pytest.approx(0.02)
-    assert estimate.low == pytest.approx(0.72 - 0.0496828, abs=1e-6)
-    assert estimate.high == pytest.approx(0.72 + 0.0496828, abs=1e-6)
-
-
-def test_one_value_has_no_interval_and_none_leaves_the_unit_range() -> None:
-    single = mean_interval([0.9])
-    assert (single.n, single.sd, single.low, single.high) == (1, None, None, None)
-    wide = mean_interval([0.01, 0.99])
-    assert (wide.low, wide.high) == (0.0, 1.0)
 
 
 def test_diverged_counts_at_chance_and_pruned_and_failed_do_not() -> None:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from statsmodels.formula.api import ols
 from statsmodels.stats.anova import anova_lm
 
-from orchestrator.analysis.statistics.anova import TwoWayAnova, two_way_anova
+from orchestrator.analysis.statistics.coupling.anova import TwoWayAnova, two_way_anova
 from tests.score_examples import paper_table, planted, with_holes
 
 # Two least-squares fits of a few hundred numbers near 70 by different algorithms agree to about 1e-12 of the total.

@@ -7,8 +7,8 @@ import pytest
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
-from orchestrator.analysis.statistics.best_columns import beats, leads, probability_best, residual_map
-from orchestrator.analysis.statistics.moderated_variance import moderated_variances
+from orchestrator.analysis.statistics.ranking.best_columns import beats, leads, probability_best, residual_map
+from orchestrator.analysis.statistics.ranking.moderated_variance import moderated_variances
 
 
 def unequal(rng: np.random.Generator, a: int, b: int, r: int) -> np.ndarray:

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from scipy.stats import qmc
 
-from orchestrator.analysis.statistics.budget import VarianceComponents, coupling_at_budget
-from orchestrator.analysis.statistics.resampling import cross_seed_components
-from orchestrator.analysis.statistics.stratified_budget import coupling_of_sobol_design
+from orchestrator.analysis.statistics.coupling.budget import BudgetComponents, coupling_at_budget
+from orchestrator.analysis.statistics.coupling.resampling import cross_seed_components
+from orchestrator.analysis.statistics.coupling.stratified_budget import coupling_of_sobol_design
 
 A, B = 8, 6
 _RNG = np.random.default_rng(1)
@@ -22,16 +22,16 @@ def sweep_of(points: np.ndarray, rng: np.random.Generator, noise: float = 0.5) -
     return CEILING - CURVATURE * (u - OPTIMUM) ** 2 - 10 * (v - 0.5) ** 2 + rng.normal(0, noise, (A, B, len(points)))
 
 
-def squares_of(table: np.ndarray) -> VarianceComponents:
+def squares_of(table: np.ndarray) -> BudgetComponents:
     rows, columns = table.mean(axis=1) - table.mean(), table.mean(axis=0) - table.mean()
     rest = table - table.mean() - rows[:, None] - columns[None]
     a, b = table.shape
     squares = [b * (rows**2).sum() / (a - 1), a * (columns**2).sum() / (b - 1), (rest**2).sum() / (a - 1) / (b - 1)]
-    return VarianceComponents.of(np.array(squares), (a, b))
+    return BudgetComponents.of(np.array(squares), (a, b))
 
 
 @pytest.fixture(scope="module")
-def truth() -> dict[int, VarianceComponents]:
+def truth() -> dict[int, BudgetComponents]:
     """By many random searches in every cell."""
     rng = np.random.default_rng(9)
     found = {}
@@ -67,7 +67,7 @@ def test_it_is_the_mean_product_of_disjoint_sets() -> None:
     assert (two.interaction_low, two.is_plug_in) == (None, False)
 
 
-def test_random_designs_are_estimated_without_bias(truth: dict[int, VarianceComponents]) -> None:
+def test_random_designs_are_estimated_without_bias(truth: dict[int, BudgetComponents]) -> None:
     for n, tolerance in ((1, 0.35), (4, 0.12)):
         found, covered = [], []
         for seed in range(60):
@@ -82,7 +82,7 @@ def test_random_designs_are_estimated_without_bias(truth: dict[int, VarianceComp
         assert np.mean(covered) >= 0.88
 
 
-def test_sobol_designs_keep_their_coupling(truth: dict[int, VarianceComponents]) -> None:
+def test_sobol_designs_keep_their_coupling(truth: dict[int, BudgetComponents]) -> None:
     for n in (1, 4):
         neighbours, disjoint, covered, covered_index = [], [], [], []
         for seed in range(40):
@@ -168,4 +168,4 @@ def test_impossible_tables_are_refused() -> None:
         coupling_of_sobol_design(np.zeros((1, 3, 4)), np.zeros((4, 2)), 1)
     with pytest.raises(ValueError, match="budget of 5"):
         coupling_of_sobol_design(np.zeros((2, 3, 4)), np.zeros((4, 2)), 5)
-    assert VarianceComponents(row=-1.0, column=-1.0, interaction=-1.0).index is None
+    assert BudgetComponents(row=-1.0, column=-1.0, interaction=-1.0).index is None

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from orchestrator.analysis.statistics.contrasts import block_share, interaction_contrast
-from orchestrator.analysis.statistics.ranks import rank_rows
-from orchestrator.analysis.statistics.scales import winsorised
+from orchestrator.analysis.statistics.coupling.contrasts import block_share, interaction_contrast
+from orchestrator.analysis.statistics.coupling.scales import winsorised
+from orchestrator.analysis.statistics.ranking.ranks import rank_rows
 from tests.paper_table import paper_table
 
 
@@ -127,3 +127,12 @@ def test_rows_that_lack_a_column_are_left_out_and_empty_groups_have_no_contrast(
     assert block_share(table[1:], row_groups=["x"] * 5, column_groups=list("aabb"), rng=rng) is None
     with pytest.raises(ValueError, match="complete"):
         block_share(table, row_groups=list("xxxyyy"), column_groups=list("aabb"), rng=rng)
+
+
+def test_preferences_that_are_equal_on_paper_are_no_contrast() -> None:
+    table = np.array([[0.1 + 0.2, 0.0], [0.3, 0.0], [0.4, 0.1], [0.6, 0.3], [0.5, 0.2]])
+    found = interaction_contrast(
+        table, first_rows=[0, 2], second_rows=[1, 3, 4], favoured=[0], others=[1], rng=np.random.default_rng(0)
+    )
+    assert found is not None
+    assert (found.p, found.mann_whitney_p) == (1.0, 1.0)

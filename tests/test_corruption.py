@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import statsmodels.api as sm
 
-from orchestrator.analysis.statistics.corruption import corruption_error, matched_drop
+from orchestrator.analysis.statistics.robustness.corruption import corruption_error, matched_drop
 
 NAN = float("nan")
 

@@ -10,8 +10,8 @@ from numpy.typing import ArrayLike
 from orchestrator.analysis.answers.as_json import as_json
 from orchestrator.analysis.answers.coupling import coupling_section
 from orchestrator.analysis.answers.coupling_records import Coupling, CouplingSection, ScaleCoupling
-from orchestrator.analysis.statistics.anova import two_way_anova
-from orchestrator.analysis.statistics.scales import logit_scale, rank_scale, winsorised
+from orchestrator.analysis.statistics.coupling.anova import two_way_anova
+from orchestrator.analysis.statistics.coupling.scales import logit_scale, rank_scale, winsorised
 from orchestrator.analysis.trials.cells import RowKey
 from orchestrator.analysis.trials.score_table import ScoreTable, ScoreTables
 from tests.score_examples import paper_table, planted

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestrator.analysis.statistics.decisions import (
+from orchestrator.analysis.statistics.ranking.decisions import (
     coupling_gain,
     expected_maximum,
     regrets,

@@ -1,4 +1,4 @@
-"""Divergence rates against statsmodels, and Firth's fit against a general optimiser and a closed form."""
+"""Firth's fit of divergence rates against a general optimiser and a closed form."""
 
 from __future__ import annotations
 
@@ -7,23 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize
-from statsmodels.stats.proportion import proportion_confint
 
-from orchestrator.analysis.statistics.failure_rates import exact_rates, logistic_effects, row_effect_p
-
-
-def test_intervals_are_clopper_pearson() -> None:
-    trials = np.array([[0, 1, 3, 3], [3, 10, 10, 400]])
-    events = np.array([[0, 1, 0, 2], [3, 0, 4, 17]])
-    found = exact_rates(events, trials)
-    low, high = proportion_confint(events[trials > 0], trials[trials > 0], method="beta")
-    # Both are quantiles of the same beta distributions, computed to about 1e-10.
-    np.testing.assert_allclose(found.low[trials > 0], low, atol=1e-9)
-    np.testing.assert_allclose(found.high[trials > 0], high, atol=1e-9)
-    assert np.isnan([found.rate[0, 0], found.low[0, 0], found.high[0, 0]]).all()
-    assert (found.low[0, 2], found.high[1, 0]) == (0.0, 1.0)
-    with pytest.raises(ValueError, match="between 0 and trials"):
-        exact_rates(np.array([2]), np.array([1]))
+from orchestrator.analysis.statistics.robustness.failure_rates import logistic_effects, row_effect_p
 
 
 def test_one_column_has_firths_closed_form() -> None:

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from orchestrator.analysis.page import figures, report
+from orchestrator.analysis.page import report
 from orchestrator.analysis.page.figures import draw, write_figures
 from orchestrator.analysis.page.report import write_report
 from orchestrator.analysis.page.section import Section, spec
@@ -81,29 +81,6 @@ def pixels(chart: dict[str, Any]) -> np.ndarray:
 
 def test_the_pdf_carries_its_font() -> None:
     assert re.search(rb"/FontFile[23]|/Type0|/Subtype */CIDFont", draw(chart_of("a"))["pdf"])
-
-
-def test_an_opacity_given_to_the_paint_is_the_same_picture(monkeypatch: pytest.MonkeyPatch) -> None:
-    chart = chart_of("a", filled=True, size=2000, opacity=0.4, fillOpacity=0.5, fill="#aa3377")
-    fast = pixels(chart)
-    monkeypatch.setattr(figures, "_give_opacity_to_paint", lambda element: None)
-    # A layer's colours are rounded once more.
-    assert np.abs(fast.astype(int) - pixels(chart)).max() <= 2
-
-
-def test_clipping_the_lines_of_a_panel_together_is_the_same_picture(monkeypatch: pytest.MonkeyPatch) -> None:
-    values = [
-        {"x": x, "y": x * slope, "line": str(slope), "row": row} for x in (0, 9) for slope in (1, 3) for row in "ab"
-    ]
-    scale = alt.Scale(domain=[2, 12])
-    line = alt.Chart(alt.InlineData(values=values)).mark_line(clip=True, strokeWidth=9)
-    chart = spec(line.encode(x="x:Q", y=alt.Y("y:Q", scale=scale), color="line:N", facet="row:N"), "Steep lines")
-    assert draw(chart)["svg"].count(b"clip-path=") == 2, "one for each panel"
-    together = pixels(chart)
-    monkeypatch.setattr(figures, "_share_clips", lambda root: None)
-    assert draw(chart)["svg"].count(b"clip-path=") == 4
-    # The edge of a layer is rounded once.
-    assert np.abs(together.astype(int) - pixels(chart)).max() <= 2
 
 
 def test_existing_files_are_replaced_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,9 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from orchestrator.analysis.statistics.hp_distance import (
+from orchestrator.analysis.statistics.robustness.hp_distance import (
     Ties,
-    eps_optimal_distance,
     hp_distances,
     mode_distance,
     own_list_steps,
@@ -143,34 +142,3 @@ def test_weight_decay_that_is_off_is_one_place_below_the_rest() -> None:
         steps_from_default(decays, np.array([1e-3, 1e-3]))
     with pytest.raises(ValueError, match="defaults"):
         steps_from_default(decays, np.array([1e-3]))
-
-
-LR = np.array([1e-4, 1e-3, 1e-2, 1e-1, 1.0])
-
-
-def test_distance_from_the_default_to_what_is_as_good_as_the_best() -> None:
-    scores = np.array([50.0, 69.6, 70.0, 60.0, NAN])
-    far = eps_optimal_distance(LR, scores, default_lr=1.0, default_score=40.0, eps=0.5)
-    assert far is not None
-    assert (far.optimum, far.within, far.n, far.default_is_optimal, far.nearest_lr) == (70.0, 2, 4, False, 1e-2)
-    assert far.decades == pytest.approx(2.0, abs=1e-12)
-    here = eps_optimal_distance(LR, scores, default_lr=1.0, default_score=69.5, eps=0.5)
-    assert here is not None
-    assert (here.decades, here.default_is_optimal) == (0.0, True)
-    never_run = eps_optimal_distance(LR, scores, default_lr=1e-4, default_score=None, eps=0.5)
-    assert never_run is not None
-    assert (never_run.nearest_lr, never_run.default_is_optimal) == (1e-3, None)
-
-
-def test_no_point_may_be_as_good_as_the_confirmed_optimum() -> None:
-    found = eps_optimal_distance(LR, np.full(5, 60.0), default_lr=1.0, default_score=59.0, eps=0.5, optimum=65.0)
-    assert found is not None
-    assert (found.decades, found.nearest_lr, found.within, found.optimum) == (None, None, 0, 65.0)
-    better_default = eps_optimal_distance(LR, np.full(5, 60.0), default_lr=3.0, default_score=70.0, eps=1.0)
-    assert better_default is not None
-    assert (better_default.optimum, better_default.decades) == (70.0, 0.0)
-    assert eps_optimal_distance(LR, np.full(5, NAN), default_lr=1.0, default_score=70.0, eps=1.0) is None
-    with pytest.raises(ValueError, match="positive"):
-        eps_optimal_distance(LR, np.zeros(5), default_lr=0.0, default_score=None, eps=1.0)
-    with pytest.raises(ValueError, match="one length"):
-        eps_optimal_distance(LR, np.zeros(4), default_lr=1.0, default_score=None, eps=1.0)

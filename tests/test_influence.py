@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from orchestrator.analysis.statistics.anova import two_way_anova
-from orchestrator.analysis.statistics.influence import influence
+from orchestrator.analysis.statistics.coupling.anova import two_way_anova
+from orchestrator.analysis.statistics.coupling.influence import influence
 from tests.score_examples import paper_table, planted
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from orchestrator.analysis.statistics.lr_response import (
+from orchestrator.analysis.statistics.sensitivity.lr_response import (
     loss_sensitivity,
     rate_profile,
     rate_slopes,
@@ -20,7 +20,9 @@ def test_sensitivity_is_the_mean_capped_excess() -> None:
     losses = np.array([3.0, 2.5, 2.0, 9.0, np.nan])
     # Capped at 4: excesses 1, .5, 0, 2, 2.
     assert loss_sensitivity(losses, 4.0) == pytest.approx(5.5 / 5)
-    assert loss_sensitivity(np.array([np.inf, np.nan]), 4.0) == 0.0
+    assert loss_sensitivity(np.array([2.0, 2.0]), 4.0) == 0.0
+    for nothing_learnt in ([np.inf, np.nan], [4.0, 5.0]):
+        assert loss_sensitivity(np.array(nothing_learnt), 4.0) is None
     assert loss_sensitivity(np.array([]), 4.0) is None
 
 
@@ -80,3 +82,21 @@ def test_a_profile_takes_the_best_of_each_bin() -> None:
     np.testing.assert_array_equal(found.median, [11.0, 45.0, 5.5])
     np.testing.assert_array_equal(found.points, [2, 2, 2])
     np.testing.assert_allclose(found.log_rates, [-3.2, -2.8, 0.0])
+
+
+def test_a_rate_with_a_regret_of_epsilon_is_within_the_width() -> None:
+    found = rate_width(RATES, np.array([0.2, 0.7, 0.8, 0.7, 0.2]), 0.1)
+    assert found is not None
+    assert found.low <= -3.0
+    assert found.high >= -1.0
+
+
+def test_rates_that_all_diverge_are_not_a_wide_range_of_good_ones() -> None:
+    chance = np.full(5, 10.0)
+    assert score_sensitivity(chance, 10.0) is None
+    assert rate_width(RATES, chance, 1.0, chance=10.0) is None
+    saturated = rate_width(RATES, np.full(5, 100.0), 1.0, chance=10.0)
+    assert saturated is not None
+    assert (saturated.decades, saturated.censored) == (4.0, "both")
+    slopes = rate_slopes(RATES, chance)
+    assert slopes.left is slopes.right is slopes.asymmetry is None

@@ -9,10 +9,16 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.stats import f as f_distribution
 
-from orchestrator.analysis.statistics.additive import AdditiveFit, additive_fit
-from orchestrator.analysis.statistics.anova import two_way_anova
-from orchestrator.analysis.statistics.multiplicative import ammi, ecovalence, muir_split, noise_edge, tukey_test
-from orchestrator.analysis.statistics.scales import winsorised
+from orchestrator.analysis.statistics.coupling.additive import AdditiveFit, additive_fit
+from orchestrator.analysis.statistics.coupling.anova import two_way_anova
+from orchestrator.analysis.statistics.coupling.multiplicative import (
+    ammi,
+    ecovalence,
+    muir_split,
+    noise_edge,
+    tukey_test,
+)
+from orchestrator.analysis.statistics.coupling.scales import winsorised
 from tests.score_examples import paper_table, planted
 
 

@@ -1,4 +1,4 @@
-"""Near-optimal volume against scipy's exact interval and a landscape of known volume."""
+"""Near-optimal volume against scipy's exact interval and a landscape of known volume, and distances to it by hand."""
 
 from __future__ import annotations
 
@@ -6,7 +6,12 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest, qmc
 
-from orchestrator.analysis.statistics.near_optimal import at_boundary, near_optimal_volume, trials_to_hit
+from orchestrator.analysis.statistics.sensitivity.near_optimal import (
+    at_boundary,
+    eps_optimal_distance,
+    near_optimal_volume,
+    trials_to_hit,
+)
 
 
 def test_the_interval_is_clopper_pearsons() -> None:
@@ -63,3 +68,43 @@ def test_no_regret_is_refused() -> None:
     for regrets in ([], [np.nan]):
         with pytest.raises(ValueError, match="at least one regret"):
             near_optimal_volume(np.array(regrets), 1.0)
+
+
+NAN = float("nan")
+LR = np.array([1e-4, 1e-3, 1e-2, 1e-1, 1.0])
+
+
+def test_distance_from_the_default_to_what_is_as_good_as_the_best() -> None:
+    scores = np.array([50.0, 69.6, 70.0, 60.0, NAN])
+    far = eps_optimal_distance(LR, scores, default_lr=1.0, default_score=40.0, eps=0.5)
+    assert far is not None
+    assert (far.optimum, far.within, far.n, far.default_is_optimal, far.nearest_lr) == (70.0, 2, 4, False, 1e-2)
+    assert far.decades == pytest.approx(2.0, abs=1e-12)
+    here = eps_optimal_distance(LR, scores, default_lr=1.0, default_score=69.5, eps=0.5)
+    assert here is not None
+    assert (here.decades, here.default_is_optimal) == (0.0, True)
+    never_run = eps_optimal_distance(LR, scores, default_lr=1e-4, default_score=None, eps=0.5)
+    assert never_run is not None
+    assert (never_run.nearest_lr, never_run.default_is_optimal) == (1e-3, None)
+
+
+def test_no_point_may_be_as_good_as_the_confirmed_optimum() -> None:
+    found = eps_optimal_distance(LR, np.full(5, 60.0), default_lr=1.0, default_score=59.0, eps=0.5, optimum=65.0)
+    assert found is not None
+    assert (found.decades, found.nearest_lr, found.within, found.optimum) == (None, None, 0, 65.0)
+    better_default = eps_optimal_distance(LR, np.full(5, 60.0), default_lr=3.0, default_score=70.0, eps=1.0)
+    assert better_default is not None
+    assert (better_default.optimum, better_default.decades) == (70.0, 0.0)
+    assert eps_optimal_distance(LR, np.full(5, NAN), default_lr=1.0, default_score=70.0, eps=1.0) is None
+    with pytest.raises(ValueError, match="positive"):
+        eps_optimal_distance(LR, np.zeros(5), default_lr=0.0, default_score=None, eps=1.0)
+    with pytest.raises(ValueError, match="one length"):
+        eps_optimal_distance(LR, np.zeros(4), default_lr=1.0, default_score=None, eps=1.0)
+
+
+def test_a_regret_of_epsilon_is_near_whichever_statistic_asks() -> None:
+    scores = np.array([0.8, 0.7, 0.5])  # 0.8 - 0.7 > 0.1 in floating point
+    assert near_optimal_volume(scores.max() - scores, 0.1).near == 2
+    found = eps_optimal_distance(LR[:3], scores, default_lr=LR[1], default_score=0.7, eps=0.1)
+    assert found is not None
+    assert (found.within, found.default_is_optimal) == (2, True)

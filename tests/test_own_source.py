@@ -19,7 +19,7 @@ from tests.sweeps_in_process import run_here
 from tests.trial_examples import trial
 from trainers.config import TrainOn, config_digest
 from trainers.data.datasets import load_trial_data
-from trainers.imports import own_modules, source_sha256
+from trainers.imports import own_modules, package_sha256, source_sha256
 from trainers.networks.backbones import build_backbone, resolve_backbone
 from trainers.optimization.optimizers import optimizer_class
 
@@ -48,7 +48,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def digest(path: str = "bocb_own_network:flat") -> str | None:
-    source_sha256.cache_clear()
+    package_sha256.cache_clear()
     return source_sha256(path)
 
 
@@ -83,6 +83,16 @@ def test_every_line_of_it_counts(folder: Path, file: str, counts: bool) -> None:
     assert (digest() != before) == counts
 
 
+def test_imports_are_found_wherever_they_are_written(folder: Path) -> None:
+    module = folder / "bocb_own_network.py"
+    module.write_text(
+        "class Network:\n    def build(self, kind):\n        match kind:\n            case 1:\n                try:\n"
+        "                    pass\n                except ValueError:\n                    with kind:\n"
+        "                        import os, bocb_own_layers.parts as parts\n    shape = lambda: 0\n"
+    )
+    assert set(own_modules("bocb_own_network:flat")) == {"bocb_own_network", "bocb_own_layers"}
+
+
 def test_where_it_lies_does_not_count(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     with pytest.MonkeyPatch.context() as patch:
         before = digest()
@@ -115,7 +125,7 @@ def test_trials_say_which_source_made_them_and_a_later_run_that_it_changed(folde
     name = "bocb_own_curves:curve"
 
     def plan() -> Plan:
-        source_sha256.cache_clear()
+        package_sha256.cache_clear()
         return small_plan(
             grid={"backbones": [name, "synthetic_a"], "optimizers": ["sgd"]}, data={"name": "synthetic"}
         )

@@ -11,12 +11,14 @@ import pytest
 
 from orchestrator.analysis.page.document import page
 from orchestrator.analysis.page.theme import (
+    CHOICE_COLOURS,
     CONFIG,
     DARK_INK,
     FIGURE_INK,
     LIGHT_INK,
     OPTIMIZER_COLOURS,
     OPTIMIZER_DASHES,
+    PART_COLOURS,
     STATE_COLOURS,
 )
 from tests.colours import EYES, contrast, difference, rgb
@@ -26,6 +28,14 @@ TEXT, MARK = 4.5, 3.0
 APART = 0.1
 """Least distance of colours that stand for different things, on a scale where black and white are 1 apart: five
 times what the eye can just tell of two large areas, as points and lines are small."""
+
+PALETTES = {
+    "optimizers": OPTIMIZER_COLOURS,
+    "states": tuple(STATE_COLOURS.values()),
+    "parts": tuple(PART_COLOURS.values()),
+    "choices": tuple(CHOICE_COLOURS.values()),
+}
+"""Colours that stand for different things in one plot."""
 
 
 def themes() -> dict[str, dict[str, str]]:
@@ -63,9 +73,10 @@ def opacities(config: dict[str, Any]) -> dict[str, float]:
 
 
 @pytest.mark.parametrize("theme", ["light", "dark", "paper"])
-@pytest.mark.parametrize("colour", [*OPTIMIZER_COLOURS, *STATE_COLOURS.values()])
-def test_marks_stand_out_from_the_page(colour: str, theme: str) -> None:
-    assert contrast(rgb(colour), rgb(themes()[theme]["paper"])) >= MARK
+@pytest.mark.parametrize("palette", PALETTES)
+def test_marks_stand_out_from_the_page(palette: str, theme: str) -> None:
+    for colour in PALETTES[palette]:
+        assert contrast(rgb(colour), rgb(themes()[theme]["paper"])) >= MARK, colour
 
 
 def test_figures_have_the_ink_of_the_light_page() -> None:
@@ -79,9 +90,9 @@ def test_any_square_takes_one_of_the_two_inks() -> None:
 
 
 @pytest.mark.parametrize("eyes", EYES)
-@pytest.mark.parametrize("palette", [OPTIMIZER_COLOURS, tuple(STATE_COLOURS.values())], ids=["optimizers", "states"])
-def test_colours_stay_apart_for_colour_blind_eyes(palette: tuple[str, ...], eyes: str) -> None:
-    for one, other in combinations(palette, 2):
+@pytest.mark.parametrize("palette", PALETTES)
+def test_colours_stay_apart_for_colour_blind_eyes(palette: str, eyes: str) -> None:
+    for one, other in combinations(PALETTES[palette], 2):
         assert difference(rgb(one), rgb(other), eyes) >= APART, (one, other)
 
 

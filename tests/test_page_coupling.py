@@ -80,6 +80,31 @@ def test_residuals_are_what_row_and_column_leave() -> None:
     assert matrix.n_discoveries >= 8
 
 
+def four_cells() -> list[TrialRow]:
+    """Two seeds in each: whatever is there, the wild bootstrap has too few signs to be below 0.05."""
+    return [row for row in trials_of(seeds=2) if row.backbone in BACKBONES[::3] and row.optimizer != "adamw"]
+
+
+@pytest.mark.parametrize(("rows", "together"), [(trials_of(), True), (four_cells(), False)], ids=["many", "four"])
+def test_single_cells_are_outlined_only_where_all_together_show_coupling(
+    rows: list[TrialRow], together: bool
+) -> None:
+    summary, analysis = answers_of(rows)
+    matrix = matrix_of(summary, analysis)
+    assert analysis.coupling.p_wild is not None
+    assert (analysis.coupling.p_wild < 0.05) is together
+    assert matrix.n_discoveries, "cells that would be outlined"
+    outlines = [
+        layer
+        for layer in residual_heatmap(matrix).to_dict()["layer"]
+        if layer.get("transform", [{}])[0].get("filter") == "datum.outlined"
+    ]
+    assert len(outlines) == together
+    html = matrix_section(summary, analysis).html
+    assert ("outlined are the" in html) is together
+    assert ("none is outlined: single cells are claimed only where all together show more" in html) is not together
+
+
 def test_rows_and_columns_go_by_the_first_component() -> None:
     matrix = matrix_of(*replicated())
     assert matrix.is_ordered
@@ -155,9 +180,7 @@ def test_the_verdict_has_its_numbers_in_a_row() -> None:
 
 
 def test_a_p_above_the_level_is_not_contradicted_by_an_interval() -> None:
-    # Two seeds in four cells: the wild bootstrap has too few signs to be below 0.05, whatever is there.
-    rows = [row for row in trials_of(seeds=2) if row.backbone in BACKBONES[::3] and row.optimizer != "adamw"]
-    _, analysis = answers_of(rows)
+    _, analysis = answers_of(four_cells())
     assert analysis.coupling.p_wild is not None
     assert analysis.coupling.p_wild >= 0.05
     html = findings_section(analysis).html

@@ -11,7 +11,7 @@ from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.weightstats import ttost_paired
 
 from orchestrator.analysis.statistics.multiplicity import holm
-from orchestrator.analysis.statistics.paired_columns import compare_columns, equivalence_p, signed_rank_p
+from orchestrator.analysis.statistics.ranking.paired_columns import compare_columns, equivalence_p, signed_rank_p
 
 
 @pytest.mark.parametrize("n", [1, 2, 5, 12, 30])

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from orchestrator.analysis.statistics.paired_tables import (
-    correlation,
     mean_difference,
     order_agreement,
     welch_differences,
@@ -76,16 +75,6 @@ def test_a_mean_difference_of_few_or_equal_values() -> None:
     equal = mean_difference(np.array([0.3, 0.1 + 0.2]))
     assert equal is not None
     assert (equal.n, equal.sd, equal.low, equal.high) == (2, 0.0, None, None)
-
-
-def test_correlation_equals_scipys_and_is_none_where_it_is_undefined() -> None:
-    first, second = table(3, 4, 5), table(4, 4, 5)
-    assert correlation(first, second) == pytest.approx(stats.pearsonr(first.ravel(), second.ravel()).statistic)
-    first[0, 0] = second[1, 1] = NAN
-    there = np.isfinite(first) & np.isfinite(second)
-    assert correlation(first, second) == pytest.approx(stats.pearsonr(first[there], second[there]).statistic)
-    assert correlation(first[:1, :2], second[:1, :2]) is None
-    assert correlation(np.full((2, 2), 0.1), second[2:, :2]) is None
 
 
 def test_orders_equal_scipys_with_ties() -> None:

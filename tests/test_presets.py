@@ -21,7 +21,7 @@ PRESETS = {
     "paper_cifar100": (400, 3),
     "paper_grid_cifar100": (400, 28),
     "paper_imagenet": (40, 3),
-    "quickstart": (16, 10),
+    "quickstart": (16, 11),
     "recipe_control": (16, 33),
     "sensitivity_cifar100": (400, 33),
     "synthetic_small": (16, 10),

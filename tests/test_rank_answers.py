@@ -14,7 +14,7 @@ from orchestrator.analysis.answers.contrasts import contrast_answer
 from orchestrator.analysis.answers.failures import failure_answer
 from orchestrator.analysis.answers.ranks import rank_answer
 from orchestrator.analysis.answers.regret import regret_answer
-from orchestrator.analysis.statistics.failure_rates import exact_rates
+from orchestrator.analysis.statistics.intervals import exact_rates
 from orchestrator.analysis.trials.cells import RowKey
 from orchestrator.analysis.trials.complete_table import complete_part
 from orchestrator.analysis.trials.score_table import ScoreTable

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import stats
 
-from orchestrator.analysis.statistics.ranks import (
+from orchestrator.analysis.statistics.ranking.ranks import (
     agreement,
     agreement_by_group,
     between_groups,

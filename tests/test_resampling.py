@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from orchestrator.analysis.statistics.anova import two_way_anova
-from orchestrator.analysis.statistics.resampling import cross_seed_components, wild_bootstrap_p
-from orchestrator.analysis.statistics.variance_components import variance_components
+from orchestrator.analysis.statistics.coupling.anova import two_way_anova
+from orchestrator.analysis.statistics.coupling.resampling import cross_seed_components, wild_bootstrap_p
+from orchestrator.analysis.statistics.coupling.variance_components import variance_components
 from tests.score_examples import planted, with_holes
 
 

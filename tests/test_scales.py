@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy.stats import rankdata
 
-from orchestrator.analysis.statistics.anova import two_way_anova
-from orchestrator.analysis.statistics.scales import LOGIT_EDGE, logit_scale, rank_scale, winsorised
+from orchestrator.analysis.statistics.coupling.anova import two_way_anova
+from orchestrator.analysis.statistics.coupling.scales import LOGIT_EDGE, logit_scale, rank_scale, winsorised
 from tests.score_examples import paper_table, planted
 
 

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from scipy import stats
 from scipy.special import digamma, polygamma
 
-from orchestrator.analysis.statistics.log_variance import log_variance_anova
-from orchestrator.analysis.statistics.seed_variance import brown_forsythe, seed_variance
+from orchestrator.analysis.statistics.robustness.log_variance import log_variance_anova
+from orchestrator.analysis.statistics.robustness.seed_variance import brown_forsythe, seed_variance
 
 NAN = float("nan")
 
@@ -157,7 +157,7 @@ def test_units_constants_and_the_order_of_rows_do_not_matter(scale: float, shift
         assert one.ratio == pytest.approx(other.ratio, rel=1e-4)
 
 
-@pytest.mark.parametrize("shape", [(1, 1, 5), (1, 4, 5), (4, 1, 5), (2, 2, 1), (2, 2, 2), (0, 3, 2)])
+@pytest.mark.parametrize("shape", [(1, 1, 5), (1, 4, 5), (4, 1, 5), (2, 2, 1), (2, 2, 2)])
 def test_small_tables_have_what_they_allow(shape: tuple[int, int, int]) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -173,4 +173,4 @@ def test_cells_that_do_not_connect_are_not_compared() -> None:
     scores[:2, :2], scores[2:, 2:] = table(9, (2, 2, 3)), table(10, (2, 2, 3))
     assert log_variance_anova(scores) is None
     with pytest.raises(ValueError, match="shape"):
-        seed_variance(np.zeros((3, 3)))
+        seed_variance(np.zeros(3))

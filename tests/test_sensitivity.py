@@ -14,7 +14,7 @@ from orchestrator.analysis.answers.budget import coupling_by_budget
 from orchestrator.analysis.answers.optimizers import optimizer_sensitivities
 from orchestrator.analysis.answers.sensitivity import sensitivity
 from orchestrator.analysis.answers.sensitivity_records import CellSensitivity, Sensitivity
-from orchestrator.analysis.statistics.tuning_curves import expected_best
+from orchestrator.analysis.statistics.sensitivity.tuning_curves import expected_best
 from orchestrator.analysis.trials.cells import CellKey
 from orchestrator.planning.plan import design_points
 from orchestrator.store.schema import TrialRow

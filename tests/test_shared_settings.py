@@ -7,7 +7,7 @@ from itertools import combinations, product
 import numpy as np
 import pytest
 
-from orchestrator.analysis.statistics.shared_settings import (
+from orchestrator.analysis.statistics.sensitivity.shared_settings import (
     best_shared_setting,
     effective_dimension,
     percentile_scale,

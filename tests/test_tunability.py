@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from orchestrator.analysis.statistics.tunability import alpha_tunability, probst_tunability, tunability
+from orchestrator.analysis.statistics.sensitivity.tunability import alpha_tunability, tunability
 
 
 def test_the_five_weightings_are_those_of_the_released_code() -> None:
@@ -28,16 +28,9 @@ def test_alpha_tunability_is_the_share_of_the_budget_until_the_target() -> None:
     assert alpha_tunability(curve, 1.0, best=80.5) is None
 
 
-def test_tunability_of_a_reference_is_what_the_best_gains_over_it() -> None:
-    gains = probst_tunability(np.array([70.0, 60.0]), np.array([72.5, 59.0]))
-    np.testing.assert_array_equal(gains, [2.5, -1.0])
-
-
 def test_impossible_curves_are_refused() -> None:
     for curve in ([], [np.nan], [[1.0]]):
         with pytest.raises(ValueError, match="incumbents"):
             tunability(np.array(curve))
     with pytest.raises(ValueError, match="alpha"):
         alpha_tunability(np.array([1.0]), 0.0)
-    with pytest.raises(ValueError, match="one best score"):
-        probst_tunability(np.zeros(2), np.zeros(3))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from itertools import combinations, product
+from itertools import combinations
 
 import numpy as np
 import pytest
@@ -12,10 +12,9 @@ from hypothesis import strategies as st
 from opda.nonparametric import EmpiricalDistribution
 from scipy.stats import qmc
 
-from orchestrator.analysis.statistics.tuning_curves import (
+from orchestrator.analysis.statistics.sensitivity.tuning_curves import (
     cdf_band,
     expected_best,
-    expected_best_biased,
     tuning_curve,
 )
 
@@ -27,21 +26,6 @@ def test_the_unbiased_estimate_is_the_mean_over_every_subset() -> None:
     for n in range(1, len(SCORES) + 1):
         expected = np.mean([max(subset) for subset in combinations(SCORES, n)])
         assert expected_best(SCORES, [n])[0] == pytest.approx(expected, rel=1e-12)
-
-
-def test_the_biased_estimate_is_the_mean_over_every_draw_with_replacement() -> None:
-    for n in (1, 2, 4):
-        expected = np.mean([max(draw) for draw in product(SCORES, repeat=n)])
-        assert expected_best_biased(SCORES, [n])[0] == pytest.approx(expected, rel=1e-12)
-
-
-def test_both_agree_with_opda() -> None:
-    scores = np.random.default_rng(0).uniform(20, 80, 40)
-    n = np.arange(1, 41)
-    # opda raises its cumulative weights to powers, so the last digits differ.
-    theirs = EmpiricalDistribution(scores).average_tuning_curve(n)
-    np.testing.assert_allclose(expected_best_biased(scores, list(n)), theirs, rtol=1e-9)
-    assert expected_best(scores, [40])[0] == scores.max()
 
 
 @given(st.lists(st.floats(0, 100), min_size=2, max_size=12), st.floats(0.1, 3), st.floats(-5, 5))

@@ -3,11 +3,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scipy.stats import chi2, ncf
 from scipy.stats import f as f_distribution
-from scipy.stats import ncf
 
-from orchestrator.analysis.statistics.anova import TwoWayAnova, two_way_anova
-from orchestrator.analysis.statistics.variance_components import VarianceComponents, variance_components
+from orchestrator.analysis.statistics.coupling.anova import TwoWayAnova, two_way_anova
+from orchestrator.analysis.statistics.coupling.variance_components import VarianceComponents, variance_components
 from tests.score_examples import paper_table, planted, with_holes
 
 
@@ -113,3 +113,14 @@ def test_negative_components_stay_and_the_index_takes_them_as_0() -> None:
     assert found.index is None  # both components are cut at 0
     _, found = analysed(scores + np.array([[[0.0], [9.0]], [[0.0], [9.0]]]))
     assert found.index == 0.0
+
+
+@pytest.mark.parametrize("noise", [1e-2, 1e-3, 1e-4, 1e-6, 1e-8])
+def test_an_interaction_far_above_the_noise_has_an_interval(noise: float) -> None:
+    rng = np.random.default_rng(5)
+    anova, found = analysed(70 + rng.normal(0, 1, (20, 20, 1)) + noise * rng.normal(0, 1, (20, 20, 3)))
+    assert found.theta is not None
+    assert found.theta_fixed_ci is not None
+    # Only the noise is uncertain then: its mean square has a chi-square distribution.
+    ends = [found.theta * chi2.ppf(p, anova.df_error) / anova.df_error for p in (0.025, 0.975)]
+    assert (found.theta_fixed_ci.low, found.theta_fixed_ci.high) == pytest.approx(ends, rel=3e-3)

@@ -8,18 +8,18 @@ from scipy.stats import qmc, sobol_indices, uniform
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import Matern
 
-from orchestrator.analysis.statistics.gaussian_process import (
+from orchestrator.analysis.statistics.sensitivity.gaussian_process import (
     LENGTH_SCALES,
     MAX_SCALES,
     NOISE_RATIOS,
     candidate_kernels,
-    correlation,
     cross_validated,
     explained_variance,
     fit_surrogates,
+    matern,
 )
-from orchestrator.analysis.statistics.ped_anova import ped_anova
-from orchestrator.analysis.statistics.variance_shares import sobol_shares, surrogate_shares
+from orchestrator.analysis.statistics.sensitivity.ped_anova import ped_anova
+from orchestrator.analysis.statistics.sensitivity.variance_shares import sobol_shares, surrogate_shares
 
 GRID = (np.arange(400) + 0.5) / 400
 U, V = np.meshgrid(GRID, GRID, indexing="ij")
@@ -67,7 +67,7 @@ def test_several_coordinates_multiply() -> None:
     expected = np.prod(
         [Matern(length_scale=s, nu=1.5)(first[:, [k]], second[:, [k]]) for k, s in enumerate(scales)], axis=0
     )
-    np.testing.assert_allclose(correlation(first, second, scales), expected, rtol=1e-12)
+    np.testing.assert_allclose(matern(first, second, scales), expected, rtol=1e-12)
 
 
 def test_many_coordinates_have_a_bounded_number_of_candidates() -> None:
@@ -143,6 +143,11 @@ def test_ped_anova_is_optunas_and_needs_fifty_trials() -> None:
     assert found["lr"] > found["weight_decay"]
     assert sum(found.values()) == pytest.approx(1)
     assert ped_anova(points[:49], scores[:49], ["lr", "weight_decay"]) is None
+    # All at chance, or all but too few to fill the best tenth: then nothing tells one from the rest.
+    at_chance = np.full(64, 10.0)
+    assert ped_anova(points, at_chance, ["lr", "weight_decay"]) is None
+    at_chance[:3] = 50.0
+    assert ped_anova(points, at_chance, ["lr", "weight_decay"]) is None
     worst = ped_anova(points, -scores, ["lr", "weight_decay"])
     assert worst is not None
     assert worst["lr"] < worst["weight_decay"]

@@ -129,14 +129,15 @@ def test_evaluating_the_test_part_changes_nothing() -> None:
     assert run(plain, 2) == run(evaluated, 2)
 
 
+@pytest.mark.parametrize("optimizer", ["adamw", "lamb"])  # LAMB never leaves weights that start from 0
 @pytest.mark.parametrize("backbone", DIGITS_NETWORKS)
-def test_networks_for_digits_learn(backbone: str) -> None:
+def test_networks_for_digits_learn(backbone: str, optimizer: str) -> None:
     hp = {"lr": 0.01}
     data = DataConfig(name="digits")
-    trainer = make_trainer(trial(backbone, hp=hp, data=data, recipe=named_recipe("digits"), epochs=3))
+    trainer = make_trainer(trial(backbone, optimizer, hp=hp, data=data, recipe=named_recipe("digits"), epochs=3))
     curve = run(trainer, 3)
     assert curve[-1].train_loss < curve[0].train_loss
-    assert curve[-1].val_top1 > 0.5
+    assert curve[-1].val_top1 > 0.7
     assert abs(trainer.evaluate_test() - curve[-1].val_top1) < 0.15
 
 

@@ -10,7 +10,7 @@ import pytest
 import statsmodels.formula.api as smf
 from scipy import stats
 
-from orchestrator.analysis.statistics.weight_spectra import grouped_correlation, summarise_layers
+from orchestrator.analysis.statistics.robustness.weight_spectra import grouped_correlation, summarise_layers
 
 NAN = float("nan")
 

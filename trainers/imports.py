@@ -91,7 +91,7 @@ def own_modules(import_path: str) -> Mapping[str, tuple[Path, ...]]:
         By top-level name its file, or the folders of its package.
     """
     found: dict[str, tuple[Path, ...]] = {}
-    waiting = [import_path.partition(":")[0].partition(".")[0]]
+    waiting = [_top_level_name(import_path)]
     while waiting:
         name = waiting.pop()
         if name in found or name in _RECORDED or name in sys.stdlib_module_names:
@@ -100,6 +100,10 @@ def own_modules(import_path: str) -> Mapping[str, tuple[Path, ...]]:
             found[name] = places
             waiting += [top for place in places for file in _sources(place) for top in _imported(file)]
     return found
+
+
+def _top_level_name(import_path: str) -> str:
+    return import_path.partition(":")[0].partition(".")[0]
 
 
 def _own_places(name: str) -> tuple[Path, ...]:
@@ -127,25 +131,45 @@ def _imported(file: Path) -> Iterator[str]:
         tree = ast.parse(file.read_bytes())
     except (SyntaxError, ValueError):
         return
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            yield from (alias.name.partition(".")[0] for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
-            yield node.module.partition(".")[0]
+    for statement in _statements(tree):
+        if isinstance(statement, ast.Import):
+            yield from (alias.name.partition(".")[0] for alias in statement.names)
+        elif isinstance(statement, ast.ImportFrom) and statement.module and statement.level == 0:
+            yield statement.module.partition(".")[0]
 
 
-@cache
+def _statements(tree: ast.AST) -> Iterator[ast.AST]:
+    """What a tree consists of, without the expressions: no import is inside one, and most of a tree is."""
+    waiting = [tree]
+    while waiting:
+        node = waiting.pop()
+        yield node
+        for name in ("body", "orelse", "handlers", "finalbody", "cases"):
+            inside = getattr(node, name, ())
+            waiting += inside if isinstance(inside, list) else ()  # the body of a lambda is an expression
+
+
 def source_sha256(import_path: str) -> str | None:
     """SHA-256 of the Python source that code at an import path is made of; None where its version is recorded anyway.
 
     That is the files of `own_modules`: all of a package, because code may find its parts in ways that no import
     shows. Names within their folders count, the folders' places do not, so that code can move. Data files and
-    compiled extensions are left out. The answer is kept, so that it belongs to what this process has imported.
+    compiled extensions are left out.
 
     Args:
         import_path: `package.module:name`.
     """
-    modules = own_modules(import_path)
+    return package_sha256(_top_level_name(import_path))
+
+
+@cache
+def package_sha256(name: str) -> str | None:
+    """`source_sha256` of all code under a top-level name.
+
+    The answer is kept: so it belongs to what this process has imported, and a package that many networks come from is
+    read once.
+    """
+    modules = own_modules(name)
     if not modules:
         return None
     digest = hashlib.sha256()

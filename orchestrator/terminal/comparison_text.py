@@ -9,7 +9,7 @@ from rich.text import Text
 
 from orchestrator.analysis.answers.comparison_records import CellDifference, CellName, Comparison, Side
 from orchestrator.analysis.counted import counted
-from orchestrator.analysis.statistics.paired_tables import MeanDifference
+from orchestrator.analysis.statistics.intervals import Estimate
 from orchestrator.terminal.narrow_tables import narrow_table
 
 NAMES_SHOWN = 5
@@ -126,7 +126,7 @@ def _two(value: float | None) -> str | None:
     return None if value is None else f"{value:.2f}"
 
 
-def _mean(difference: MeanDifference, *, with_interval: bool = True, with_sd: bool = True) -> str:
+def _mean(difference: Estimate, *, with_interval: bool = True, with_sd: bool = True) -> str:
     spread = "" if difference.sd is None or not with_sd else f", SD {difference.sd:.2f}"
     interval = _interval(difference.low, difference.high) if with_interval else ""
     return f"{difference.mean:+.2f}{interval}{spread}"

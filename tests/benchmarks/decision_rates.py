@@ -7,8 +7,8 @@ from collections import defaultdict
 import numpy as np
 from numpy.typing import NDArray
 
-from orchestrator.analysis.statistics.best_columns import LEVEL, beats, leads, residual_map
-from orchestrator.analysis.statistics.decisions import coupling_gain
+from orchestrator.analysis.statistics.ranking.best_columns import LEVEL, beats, leads, residual_map
+from orchestrator.analysis.statistics.ranking.decisions import coupling_gain
 from tests.benchmarks.planted_tables import Noise, Plant, draw
 from tests.benchmarks.rates import Rate, rate
 

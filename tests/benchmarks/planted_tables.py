@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from orchestrator.analysis.answers.analysis import Analysis, analyse
-from orchestrator.analysis.statistics.additive import additive_space
+from orchestrator.analysis.statistics.coupling.additive import additive_space
 from orchestrator.analysis.trials.spec_facts import SpecFacts
 from orchestrator.analysis.trials.sweep_data import SweepData
 from orchestrator.store.schema import TrialRow
@@ -17,8 +17,8 @@ from tests.sweep_rows import trial
 
 Layout = Literal["balanced", "missing", "unequal"]
 """`missing`: each cell with probability 0.1. `unequal`: one to three of three replicates."""
-Noise = Literal["equal", "spread", "unstable"]
-"""Standard deviations of cells: all 1; log-uniform from 0.1 to 3; five cells of ten times the others."""
+Noise = Literal["equal", "spread", "unstable", "one"]
+"""Standard deviations of cells: all 1; log-uniform from 0.1 to 3; five cells, or one, of ten times the others."""
 
 NOISES: tuple[Noise, ...] = ("equal", "spread", "unstable")
 UNSTABLE = 5
@@ -40,7 +40,12 @@ class Plant:
     def __str__(self) -> str:
         size = f"{self.rows} x {self.columns} x {self.replicates}"
         layout = {"balanced": "", "missing": ", 10 % of cells missing", "unequal": ", 1 to 3 replicates"}[self.layout]
-        noise = {"equal": "", "spread": ", SDs 0.1 to 3", "unstable": f", {UNSTABLE} cells of SD 10"}[self.noise]
+        noise = {
+            "equal": "",
+            "spread": ", SDs 0.1 to 3",
+            "unstable": f", {UNSTABLE} cells of SD 10",
+            "one": ", one cell of SD 10",
+        }[self.noise]
         return f"{size}{layout}{noise}, sigma_I = {self.interaction:g}"
 
 
@@ -74,8 +79,8 @@ def _deviations(plant: Plant, rng: np.random.Generator) -> NDArray[np.float64]:
         deviations: NDArray[np.float64] = 10 ** rng.uniform(-1, np.log10(3), shape)
         return deviations
     deviations = np.ones(shape)
-    if plant.noise == "unstable":
-        deviations.flat[rng.choice(deviations.size, UNSTABLE, replace=False)] = 10.0
+    if number := {"unstable": UNSTABLE, "one": 1}.get(plant.noise):
+        deviations.flat[rng.choice(deviations.size, number, replace=False)] = 10.0
     return deviations
 
 

@@ -9,12 +9,11 @@ from numpy.typing import NDArray
 
 from orchestrator.analysis.answers.budget import coupling_by_budget
 from orchestrator.analysis.answers.optimizers import optimizer_sensitivities
-from orchestrator.analysis.answers.sensitivity import sensitivity
-from orchestrator.analysis.answers.sensitivity_records import CellSensitivity
+from orchestrator.analysis.answers.sensitivity import CellSensitivity, sensitivity
 from orchestrator.analysis.answers.tuning import BAND_CONFIDENCE
-from orchestrator.analysis.statistics.budget import VarianceComponents, mean_squares
-from orchestrator.analysis.statistics.near_optimal import trials_to_hit
-from orchestrator.analysis.statistics.tuning_curves import expected_best_biased
+from orchestrator.analysis.statistics.coupling.budget import BudgetComponents, mean_squares
+from orchestrator.analysis.statistics.sensitivity.near_optimal import trials_to_hit
+from orchestrator.analysis.statistics.sensitivity.tuning_curves import expected_best
 from orchestrator.analysis.trials.cells import key_of
 from tests.benchmarks.planted_landscapes import Landscapes, Spread, design, design_trials, landscapes
 from tests.benchmarks.rates import Rate, Rule, rate
@@ -30,7 +29,7 @@ def curve_rates(cells: int, points: int, spread: Spread, noise: float, seed: int
     rng = np.random.default_rng(seed)
     plain = landscapes(1, 1, rng, coupling=0.0, noise=noise)
     sample = plain.scores(rng.random((TRUTH_POINTS, 2)), rng)[0, 0]
-    best = expected_best_biased(sample, range(1, points + 1))
+    best = expected_best(sample, range(1, points + 1))
     middle = np.quantile(sample, 0.5 ** (1 / np.arange(1, points + 1)))
     optimum = float(plain.ceiling[0, 0])
     share = float((sample >= optimum - EPSILON).mean())
@@ -123,10 +122,10 @@ def budget_rates(
     return rates
 
 
-def _true_components(plain: Landscapes, n: int, rng: np.random.Generator) -> VarianceComponents:
+def _true_components(plain: Landscapes, n: int, rng: np.random.Generator) -> BudgetComponents:
     """By random searches in every cell, the same points in all of them so that the cells' errors are alike."""
     blocks = [_bests(plain, n, rng) for _ in range(40)]
-    return VarianceComponents.of(mean_squares(np.mean(blocks, axis=0)[:, :, None, None]), plain.ceiling.shape)
+    return BudgetComponents.of(mean_squares(np.mean(blocks, axis=0)[:, :, None, None]), plain.ceiling.shape)
 
 
 def _bests(plain: Landscapes, n: int, rng: np.random.Generator) -> NDArray[np.float64]:

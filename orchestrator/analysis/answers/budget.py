@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from orchestrator.analysis.statistics.budget import CouplingAtBudget, coupling_at_budget
-from orchestrator.analysis.statistics.stratified_budget import coupling_of_sobol_design
+from orchestrator.analysis.statistics.coupling.budget import CouplingAtBudget, coupling_at_budget
+from orchestrator.analysis.statistics.coupling.stratified_budget import coupling_of_sobol_design
 from orchestrator.analysis.trials.cells import CellKey
 from orchestrator.analysis.trials.design_points import Design, lay_out
 from orchestrator.analysis.trials.roles import require_role

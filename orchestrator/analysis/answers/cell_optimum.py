@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from orchestrator.analysis.statistics.near_optimal import at_boundary
+from orchestrator.analysis.statistics.sensitivity.near_optimal import at_boundary
 from orchestrator.analysis.trials.design_points import Point, point_of
 from orchestrator.analysis.trials.results import has_score
 from orchestrator.store.schema import TrialRow

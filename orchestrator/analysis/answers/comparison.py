@@ -22,9 +22,9 @@ from orchestrator.analysis.answers.comparison_records import (
     Summary,
 )
 from orchestrator.analysis.answers.coupling import coupling_of
+from orchestrator.analysis.statistics.correlation import pearson
 from orchestrator.analysis.statistics.paired_tables import (
     OrderAgreement,
-    correlation,
     mean_difference,
     order_agreement,
     welch_differences,
@@ -167,7 +167,7 @@ def _summary(matched: MatchedTables, order: OrderAgreement, backbones: Sequence[
     return Summary(
         over_cells=over_cells,
         over_backbones=over_backbones,
-        correlation=correlation(matched.a.means, matched.b.means),
+        correlation=pearson(matched.a.means, matched.b.means),
         spearman_of_mean_ranks=order.spearman_of_mean_ranks,
         ranked_backbones=order.rows,
         mean_kendall=order.mean_kendall,

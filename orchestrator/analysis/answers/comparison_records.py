@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from orchestrator.analysis.statistics.paired_tables import MeanDifference
+from orchestrator.analysis.statistics.intervals import Estimate
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +58,7 @@ class BackboneDifference:
     """One backbone in both sweeps."""
 
     backbone: str
-    difference: MeanDifference
+    difference: Estimate
     """Over its optimizers."""
     kendall: float | None
     """Tau-b of the two orders of its optimizers."""
@@ -77,7 +77,7 @@ class OptimizerDifference:
     """One optimizer in both sweeps."""
 
     optimizer: str
-    difference: MeanDifference
+    difference: Estimate
     """Over its backbones."""
 
 
@@ -85,10 +85,10 @@ class OptimizerDifference:
 class Summary:
     """All common cells together."""
 
-    over_cells: MeanDifference
+    over_cells: Estimate
     """Mean and spread of the cells' differences. Its interval is too narrow where a backbone's cells differ
     together: see `over_backbones`."""
-    over_backbones: MeanDifference
+    over_backbones: Estimate
     """Of the backbones' mean differences."""
     correlation: float | None
     """Pearson's, of the cells' means."""

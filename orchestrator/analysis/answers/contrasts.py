@@ -7,16 +7,16 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from orchestrator.analysis.statistics.additive import additive_fit
-from orchestrator.analysis.statistics.best_columns import LEVEL, residual_map
-from orchestrator.analysis.statistics.contrasts import (
+from orchestrator.analysis.statistics.coupling.additive import additive_fit
+from orchestrator.analysis.statistics.coupling.contrasts import (
     BlockShare,
     InteractionContrast,
     block_share,
     interaction_contrast,
 )
-from orchestrator.analysis.statistics.ranks import rank_rows
-from orchestrator.analysis.statistics.scales import winsorised
+from orchestrator.analysis.statistics.coupling.scales import winsorised
+from orchestrator.analysis.statistics.ranking.best_columns import LEVEL, residual_map
+from orchestrator.analysis.statistics.ranking.ranks import rank_rows
 from orchestrator.analysis.trials.complete_table import TIE_DECIMALS, CompleteTable, LeftOut, complete_part
 from orchestrator.analysis.trials.groups import (
     ADAPTIVE_CATEGORY,

@@ -12,7 +12,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from orchestrator.analysis.statistics.corruption import CorruptionError, corruption_error, matched_drop
+from orchestrator.analysis.statistics.robustness.corruption import CorruptionError, corruption_error, matched_drop
 from orchestrator.analysis.trials.cells import CellKey, by_cell
 from orchestrator.analysis.trials.results import first_confirmed
 from orchestrator.store.schema import TrialRow

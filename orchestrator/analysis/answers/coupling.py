@@ -21,10 +21,10 @@ from orchestrator.analysis.answers.coupling_records import (
     ScaleCoupling,
     SumsOfSquares,
 )
-from orchestrator.analysis.statistics.additive import AdditiveFit, additive_fit
-from orchestrator.analysis.statistics.anova import TwoWayAnova, two_way_anova
-from orchestrator.analysis.statistics.influence import influence
-from orchestrator.analysis.statistics.multiplicative import (
+from orchestrator.analysis.statistics.coupling.additive import AdditiveFit, additive_fit
+from orchestrator.analysis.statistics.coupling.anova import TwoWayAnova, two_way_anova
+from orchestrator.analysis.statistics.coupling.influence import influence
+from orchestrator.analysis.statistics.coupling.multiplicative import (
     Ammi,
     ammi,
     ecovalence,
@@ -32,10 +32,11 @@ from orchestrator.analysis.statistics.multiplicative import (
     noise_edge,
     tukey_test,
 )
+from orchestrator.analysis.statistics.coupling.resampling import cross_seed_components, wild_bootstrap_p
+from orchestrator.analysis.statistics.coupling.scales import logit_scale, rank_scale, winsorised
+from orchestrator.analysis.statistics.coupling.variance_components import coupling_index, variance_components
+from orchestrator.analysis.statistics.intervals import Interval
 from orchestrator.analysis.statistics.replicates import cell_means, without_empty
-from orchestrator.analysis.statistics.resampling import cross_seed_components, wild_bootstrap_p
-from orchestrator.analysis.statistics.scales import logit_scale, rank_scale, winsorised
-from orchestrator.analysis.statistics.variance_components import Interval, coupling_index, variance_components
 from orchestrator.analysis.trials.score_table import SHARED, ScoreTable, ScoreTables
 
 T = TypeVar("T")

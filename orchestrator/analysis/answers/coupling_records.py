@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from orchestrator.analysis.statistics.influence import Influence
-from orchestrator.analysis.statistics.multiplicative import MuirSplit, TukeyTest
+from orchestrator.analysis.statistics.coupling.influence import Influence
+from orchestrator.analysis.statistics.coupling.multiplicative import MuirSplit, TukeyTest
 
 COMPONENTS = 3
 """Components of the interaction whose scores are given."""

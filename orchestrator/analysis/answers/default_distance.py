@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from orchestrator.analysis.statistics.hp_distance import EpsOptimalDistance, eps_optimal_distance
+from orchestrator.analysis.statistics.sensitivity.near_optimal import EpsOptimalDistance, eps_optimal_distance
 from orchestrator.analysis.trials.cells import by_cell
 from orchestrator.analysis.trials.results import first_confirmed, has_score
 from orchestrator.analysis.trials.tuned_settings import SettingTable

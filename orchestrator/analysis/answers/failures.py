@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from orchestrator.analysis.statistics.failure_rates import exact_rates, logistic_effects, row_effect_p
+from orchestrator.analysis.statistics.intervals import exact_rates
+from orchestrator.analysis.statistics.robustness.failure_rates import logistic_effects, row_effect_p
 from orchestrator.analysis.trials.cells import CellKey, cells_in_order, key_of
 from orchestrator.analysis.trials.results import ROLES
 from orchestrator.store.schema import TrialRow

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from orchestrator.analysis.statistics.ped_anova import LEAST_TRIALS, ped_anova
-from orchestrator.analysis.statistics.variance_shares import SurrogateShares, surrogate_shares
+from orchestrator.analysis.statistics.sensitivity.ped_anova import LEAST_TRIALS, ped_anova
+from orchestrator.analysis.statistics.sensitivity.variance_shares import SurrogateShares, surrogate_shares
 from orchestrator.analysis.trials.cells import CellKey
 from orchestrator.analysis.trials.design_points import Design
 
@@ -96,7 +96,9 @@ def ped_anova_of(design: Design, key: CellKey, scores: Mapping[int, float]) -> P
     names = design.names_of(key.optimizer)
     found = ped_anova(where, np.array(list(scores.values())), names)
     if found is None:
-        reason = f"it needs {LEAST_TRIALS} points, five in the best tenth; there are {len(scores)}"
+        reason = "its best tenth of the points score no better than the others"
+        if len(scores) < LEAST_TRIALS:
+            reason = f"it needs {LEAST_TRIALS} points, five in the best tenth; there are {len(scores)}"
         return PedAnova(importances=(), reason=reason)
     return PedAnova(
         importances=tuple(Importance(name=name, importance=value) for name, value in found.items()), reason=None

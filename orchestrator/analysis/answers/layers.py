@@ -11,8 +11,8 @@ from typing import Protocol
 
 import numpy as np
 
-from orchestrator.analysis.statistics.hp_distance import OFF
-from orchestrator.analysis.statistics.weight_spectra import (
+from orchestrator.analysis.statistics.robustness.hp_distance import OFF
+from orchestrator.analysis.statistics.robustness.weight_spectra import (
     LEAST_DIMENSION,
     GroupedCorrelation,
     LayerSummary,

@@ -9,7 +9,8 @@ import numpy as np
 
 from orchestrator.analysis.answers.analysis import Analysis
 from orchestrator.analysis.answers.summary import CellSummary, SweepSummary
-from orchestrator.analysis.statistics.additive import additive_fit
+from orchestrator.analysis.answers.verdict import LEVEL
+from orchestrator.analysis.statistics.coupling.additive import additive_fit
 from orchestrator.analysis.trials.cells import CellKey
 
 CLIPS = (0.1, 0.2, 0.5, 1.0, 2.0, 3.0, 5.0, 10.0, 15.0, 20.0, 30.0, 50.0)
@@ -54,6 +55,8 @@ class Matrix:
     cells: tuple[MatrixCell, ...]
     clip: float | None
     """End of the colour scale of residuals, in percentage points; None without any."""
+    is_coupled: bool
+    """Whether the primary test, of all cells together, shows an interaction; else no single cell is claimed."""
 
     @property
     def beyond_clip(self) -> int:
@@ -62,9 +65,17 @@ class Matrix:
 
     @property
     def n_discoveries(self) -> int | None:
-        """Cells with an adjusted p below 0.05; None where no cell has one."""
+        """Cells with an adjusted p below the level; None where no cell has one."""
         known = [cell.p_adjusted for cell in self.cells if cell.p_adjusted is not None]
-        return sum(p < 0.05 for p in known) if known else None
+        return sum(p < LEVEL for p in known) if known else None
+
+    def is_outlined(self, cell: MatrixCell) -> bool:
+        """Whether a cell is claimed to have more than noise explains.
+
+        The tests of single cells are secondary to the one test of the interaction: where that shows none, they cannot
+        say more than it.
+        """
+        return self.is_coupled and cell.p_adjusted is not None and cell.p_adjusted < LEVEL
 
 
 def matrix_of(summary: SweepSummary, analysis: Analysis) -> Matrix:
@@ -95,6 +106,7 @@ def matrix_of(summary: SweepSummary, analysis: Analysis) -> Matrix:
         component_share=analysis.coupling.ammi[0] if analysis.coupling.ammi else None,
         cells=cells,
         clip=_clip(residuals.values()),
+        is_coupled=analysis.coupling.p_wild is not None and analysis.coupling.p_wild < LEVEL,
     )
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from orchestrator.analysis.answers.sensitivity_records import CellSensitivity
 from orchestrator.analysis.answers.shared_answer import SharedAnswer, shared_answer
-from orchestrator.analysis.statistics.shared_settings import percentile_scale
+from orchestrator.analysis.statistics.sensitivity.shared_settings import percentile_scale
 from orchestrator.analysis.trials.cells import CellKey, cells_in_order
 from orchestrator.analysis.trials.design_points import lay_out
 from orchestrator.analysis.trials.roles import require_role

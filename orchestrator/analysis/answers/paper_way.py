@@ -19,13 +19,13 @@ from orchestrator.analysis.answers.paper_way_records import (
     PaperSummary,
     PaperWay,
 )
-from orchestrator.analysis.statistics.hp_distance import Ties, hp_distances, own_list_steps
 from orchestrator.analysis.statistics.paper_way import (
     Eq1Variant,
     eq1_failures,
     overall_ranking,
     trimmed_summary,
 )
+from orchestrator.analysis.statistics.robustness.hp_distance import Ties, hp_distances, own_list_steps
 from orchestrator.analysis.trials.score_table import ROLE_OF, ScoreTable, ScoreTables
 from orchestrator.analysis.trials.tuned_settings import setting_table
 from orchestrator.store.schema import TrialRow

@@ -9,9 +9,9 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from orchestrator.analysis.statistics.decisions import regrets
-from orchestrator.analysis.statistics.paired_columns import EQUIVALENCE_MARGIN, ColumnPair, compare_columns
-from orchestrator.analysis.statistics.ranks import (
+from orchestrator.analysis.statistics.ranking.decisions import regrets
+from orchestrator.analysis.statistics.ranking.paired_columns import EQUIVALENCE_MARGIN, ColumnPair, compare_columns
+from orchestrator.analysis.statistics.ranking.ranks import (
     GroupAgreement,
     agreement,
     agreement_by_group,

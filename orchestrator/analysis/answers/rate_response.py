@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from orchestrator.analysis.statistics.lr_response import (
+from orchestrator.analysis.statistics.sensitivity.lr_response import (
     RateProfile,
     rate_profile,
     rate_slopes,
@@ -42,7 +42,8 @@ class RateResponse:
     decades: float
     """Decades from the smallest to the largest rate tried: what `sensitivity` is relative to."""
     sensitivity: float | None
-    """Mean over the bins of the best score of all minus that of the bin, none counting as less than chance."""
+    """Mean over the bins of the best score of all minus that of the bin, none counting as less than chance; None, as
+    `width`, where none is above it."""
     epsilon: float
     """Regret that counts as good enough for `width`, in percentage points."""
     width: float | None
@@ -99,7 +100,9 @@ def rate_response(design: Design, key: CellKey, scores: Mapping[int, float], eps
 
 
 def _summary(profile: RateProfile, rates: NDArray[np.float64], chance: float | None, epsilon: float) -> RateResponse:
-    width = rate_width(profile.log_rates, profile.best, epsilon)
+    # Where chance is not known, no score counts as chance.
+    floor = 0.0 if chance is None else chance
+    width = rate_width(profile.log_rates, profile.best, epsilon, chance=floor)
     slopes = rate_slopes(profile.log_rates, profile.best)
     columns = (profile.log_rates, profile.best, profile.median, profile.points)
     return RateResponse(
@@ -108,8 +111,7 @@ def _summary(profile: RateProfile, rates: NDArray[np.float64], chance: float | N
             for rate, best, median, n in zip(*(column.tolist() for column in columns), strict=True)
         ),
         decades=float(rates.max() - rates.min()),
-        # Where chance is not known, no score counts as chance.
-        sensitivity=score_sensitivity(profile.best, 0.0 if chance is None else chance),
+        sensitivity=score_sensitivity(profile.best, floor),
         epsilon=epsilon,
         width=width.decades if width else None,
         width_low=width.low if width else None,

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from orchestrator.analysis.statistics.best_columns import beats, leads, probability_best
-from orchestrator.analysis.statistics.decisions import TopOverlap, coupling_gain, regrets, top_overlap
+from orchestrator.analysis.statistics.ranking.best_columns import beats, leads, probability_best
+from orchestrator.analysis.statistics.ranking.decisions import TopOverlap, coupling_gain, regrets, top_overlap
 from orchestrator.analysis.trials.complete_table import CompleteTable, LeftOut, complete_part
 from orchestrator.analysis.trials.score_table import ScoreTable
 

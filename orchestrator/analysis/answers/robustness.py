@@ -14,8 +14,8 @@ from orchestrator.analysis.answers.failures import SUMMARY_ROLES
 from orchestrator.analysis.answers.layers import LayerValues, layer_answer
 from orchestrator.analysis.answers.robustness_records import DivergenceRate, HpDistance, Robustness, SideRobustness
 from orchestrator.analysis.answers.seeds import SeedAnswer, SpreadOfSide, seed_answer
-from orchestrator.analysis.statistics.failure_rates import exact_rates
-from orchestrator.analysis.statistics.hp_distance import (
+from orchestrator.analysis.statistics.intervals import exact_rates
+from orchestrator.analysis.statistics.robustness.hp_distance import (
     OFF,
     HpDistances,
     hp_distances,

@@ -8,7 +8,7 @@ from orchestrator.analysis.answers.corruptions import CorruptionAnswer
 from orchestrator.analysis.answers.default_distance import DefaultDistance
 from orchestrator.analysis.answers.layers import LayerAnswer
 from orchestrator.analysis.answers.seeds import SeedAnswer, SpreadOfSide
-from orchestrator.analysis.statistics.hp_distance import ModeDistance
+from orchestrator.analysis.statistics.robustness.hp_distance import ModeDistance
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from orchestrator.analysis.statistics.log_variance import FTest, RelativeSpread
-from orchestrator.analysis.statistics.seed_variance import CellSpread, SeedVariance, seed_variance
+from orchestrator.analysis.statistics.robustness.log_variance import FTest, RelativeSpread
+from orchestrator.analysis.statistics.robustness.seed_variance import CellSpread, SeedVariance, seed_variance
 from orchestrator.analysis.trials.cells import RowKey
 from orchestrator.analysis.trials.score_table import ROLE_OF, ScoreTable, ScoreTables
 

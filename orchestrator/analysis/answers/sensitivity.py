@@ -14,8 +14,8 @@ from orchestrator.analysis.answers.hyperparameter_shares import Sobol, ped_anova
 from orchestrator.analysis.answers.rate_response import rate_response
 from orchestrator.analysis.answers.sensitivity_records import CellSensitivity, Sensitivity
 from orchestrator.analysis.answers.tuning import BAND_CONFIDENCE, tuning_of
-from orchestrator.analysis.statistics.near_optimal import near_optimal_volume
-from orchestrator.analysis.statistics.tuning_curves import CdfBand, cdf_band
+from orchestrator.analysis.statistics.sensitivity.near_optimal import near_optimal_volume
+from orchestrator.analysis.statistics.sensitivity.tuning_curves import CdfBand, cdf_band
 from orchestrator.analysis.trials.cells import CellKey, by_cell, cells_in_order, key_of
 from orchestrator.analysis.trials.design_points import Design, lay_out
 from orchestrator.analysis.trials.results import has_score

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from orchestrator.analysis.answers.hyperparameter_shares import PedAnova, Sobol
 from orchestrator.analysis.answers.rate_response import RateResponse
 from orchestrator.analysis.answers.tuning import AlphaTunability, TuningPoint
-from orchestrator.analysis.statistics.near_optimal import NearOptimalVolume
+from orchestrator.analysis.statistics.sensitivity.near_optimal import NearOptimalVolume
 from orchestrator.analysis.trials.score_table import Exclusion
 
 

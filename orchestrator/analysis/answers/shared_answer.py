@@ -8,14 +8,18 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from orchestrator.analysis.statistics.gaussian_process import MAX_POINTS, candidate_kernels, fit_surrogates
-from orchestrator.analysis.statistics.shared_settings import (
+from orchestrator.analysis.statistics.sensitivity.gaussian_process import (
+    MAX_POINTS,
+    candidate_kernels,
+    fit_surrogates,
+)
+from orchestrator.analysis.statistics.sensitivity.shared_settings import (
     Scale,
     best_shared_setting,
     effective_dimension,
     split_seed_regret,
 )
-from orchestrator.analysis.statistics.variance_shares import LEAST_POINTS, LEAST_R_SQUARED
+from orchestrator.analysis.statistics.sensitivity.variance_shares import LEAST_POINTS, LEAST_R_SQUARED
 from orchestrator.analysis.trials.design_points import Design
 
 GRID_PLACES = 1024

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from orchestrator.analysis.statistics.tunability import alpha_tunability, tunability
-from orchestrator.analysis.statistics.tuning_curves import CdfBand, tuning_curve
+from orchestrator.analysis.statistics.sensitivity.tunability import alpha_tunability, tunability
+from orchestrator.analysis.statistics.sensitivity.tuning_curves import CdfBand, tuning_curve
 
 BAND_CONFIDENCE = 0.8
 """Of the band of a whole tuning curve. At 95 % the few points of a design leave it almost as wide as the scale."""

@@ -9,7 +9,7 @@ import altair as alt
 
 from orchestrator.analysis.answers.budget import CouplingByBudget, CouplingPoint
 from orchestrator.analysis.counted import counted
-from orchestrator.analysis.page import tables, wording
+from orchestrator.analysis.page import lines, tables, wording
 from orchestrator.analysis.page.section import Section, plot, section, spec
 from orchestrator.analysis.page.theme import OPTIMIZER_COLOURS
 
@@ -68,14 +68,6 @@ def _chart(answer: CouplingByBudget) -> alt.LayerChart | alt.FacetChart:
         y=alt.Y(
             "sd:Q", title="coupling (percentage points)", scale=alt.Scale(domainMin=0), axis=alt.Axis(tickCount=5)
         ),
-        tooltip=[
-            alt.Tooltip("n:Q", title="trials n"),
-            alt.Tooltip("sd:Q", title="coupling (points)", format=".2f"),
-            alt.Tooltip("interval:N", title="95 % interval"),
-            alt.Tooltip("variance:N", title="as a variance"),
-            alt.Tooltip("score:N", title="mean expected best (%)"),
-            alt.Tooltip("note:N"),
-        ],
     )
     colour = OPTIMIZER_COLOURS[0]
     begin = max(firm, default=0)
@@ -96,7 +88,13 @@ def _chart(answer: CouplingByBudget) -> alt.LayerChart | alt.FacetChart:
         (full, bool(firm)),
         (hollow, len(firm) < len(values)),
     ]
-    return alt.layer(*(layer for layer, has_data in layers if has_data)).properties(width=560, height=230)
+    shown = {
+        "trials n": "n", "coupling (points)": "coupling", "95 % interval": "interval", "as a variance": "variance",
+        "mean expected best (%)": "score", "note": "note",
+    }  # fmt: skip
+    return alt.layer(*(layer for layer, has_data in layers if has_data)).properties(
+        width=560, height=230, usermeta=lines.nearest("n", "sd", shown)
+    )
 
 
 def _record(point: CouplingPoint) -> dict[str, Any]:
@@ -104,6 +102,7 @@ def _record(point: CouplingPoint) -> dict[str, Any]:
     return {
         "n": point.n,
         "sd": round(_root(point.sigma2_interaction), 4),
+        "coupling": f"{_root(point.sigma2_interaction):.2f}",
         "low": ends and round(ends[0], 4),
         "high": ends and round(ends[1], 4),
         "interval": f"[{ends[0]:.2f}, {ends[1]:.2f}]" if ends else "none",

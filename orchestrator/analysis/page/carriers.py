@@ -10,7 +10,7 @@ from orchestrator.analysis.answers.coupling_records import Coupling
 from orchestrator.analysis.page import tables, wording
 from orchestrator.analysis.page.section import Chart, Section, plot, spec
 from orchestrator.analysis.page.theme import PAGE_WIDTH, PART_COLOURS, clamp, text_width
-from orchestrator.analysis.statistics.influence import Influence, LeftOut
+from orchestrator.analysis.statistics.coupling.influence import Influence, LeftOut
 
 CARRIERS = 8
 """Carriers of either kind that are drawn."""

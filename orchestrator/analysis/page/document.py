@@ -14,6 +14,7 @@ from typing import Any
 import altair as alt
 import vl_convert
 
+from orchestrator.analysis.page.script import SCRIPT
 from orchestrator.analysis.page.theme import CONFIG
 
 VEGA_LITE = ".".join(alt.SCHEMA_VERSION.removeprefix("v").split(".")[:2])
@@ -71,11 +72,14 @@ p { margin: 0 0 12px; max-width: 76ch; }
 section > h3, figure > h3 { margin-top: 28px; }
 figure { margin: 16px 0 0; }
 .pair { display: flex; flex-wrap: wrap; gap: 24px 32px; }
+.pair > .note { flex-basis: 100%; }
 .pair > div, .stack > div { min-width: 0; max-width: 100%; }
 .stack > div + div { margin-top: 24px; }
 .plot { overflow-x: auto; max-width: 100%; min-height: 20px; color: var(--ink); }
+.plot .nearest { fill: none; stroke: currentColor; stroke-width: 1.5; pointer-events: none; }
 .plot.vega-embed { display: block; }
-.plot.vega-embed summary { opacity: 0.6; }
+.plot.vega-embed summary { opacity: 0.6; background: var(--paper); border-color: var(--rule); color: var(--ink);
+  box-shadow: none; }
 .plot.vega-embed .vega-actions a { color: #1c2330; }
 details.table { margin-top: 12px; font-size: 0.88rem; }
 details.table > summary { cursor: pointer; color: var(--soft); width: fit-content; }
@@ -87,7 +91,8 @@ table { border-collapse: collapse; width: 100%; font-size: 0.85rem; }
 caption { text-align: left; color: var(--soft); padding: 8px 12px; }
 th, td { padding: 4px 12px; text-align: left; border-top: 1px solid var(--rule); vertical-align: top; }
 thead th { position: sticky; top: 0; background: var(--panel); font-weight: 600; white-space: nowrap; border-top: 0; }
-tbody th { font-weight: 500; }
+tbody th { font-weight: 500; min-width: 7em; }
+tbody th, td:not(.number) { overflow-wrap: anywhere; }
 .number { text-align: right; white-space: nowrap; }
 footer { margin-top: 56px; padding-top: 12px; border-top: 1px solid var(--rule); color: var(--soft);
   font-size: 0.85rem; }
@@ -119,7 +124,7 @@ footer { margin-top: 56px; padding-top: 12px; border-top: 1px solid var(--rule);
   .facts { border: 1px solid var(--rule); grid-template-columns: 1fr 1fr; }
   figure > .plot, .pair > div, .stack > div, .figures, .verdict li, tr, .warnings { break-inside: avoid; }
   .plot { overflow: visible; }
-  .plot svg { max-width: 100%; max-height: 235mm; height: auto; }
+  .plot svg { max-width: 100%; max-height: 195mm; height: auto; }
   .plot.vega-embed { padding-right: 0; }
   .plot.vega-embed details, #vg-tooltip-element { display: none; }
   details.table:not([open]) { display: none; }
@@ -128,26 +133,9 @@ footer { margin-top: 56px; padding-top: 12px; border-top: 1px solid var(--rule);
   thead th, .number { white-space: normal; }
   th, td { padding: 2px 6px; }
   tr { break-inside: avoid; }
+  table:not(:has(tbody tr:nth-child(16))) { break-inside: avoid; }
+  h3:has(+ details.table:not([open])) { display: none; }
 }
-"""
-
-_SCRIPT = """
-(async () => {
-  const read = (id) => JSON.parse(document.getElementById(id).textContent);
-  const options = { renderer: "svg", ast: true, config: read("chart-config"),
-    actions: { export: true, source: false, compiled: false, editor: false } };
-  for (const box of document.querySelectorAll("[data-chart]")) {
-    try {
-      await vegaEmbed(box, read(box.dataset.chart), { ...options, downloadFileName: box.dataset.chart });
-    } catch (error) {
-      box.textContent = "This plot could not be drawn; the table below has its numbers.";
-      console.error(error);
-    }
-    // Lets the page be painted and read while the plots further down are drawn.
-    await new Promise((next) => setTimeout(next));
-  }
-  document.documentElement.dataset.drawn = "yes";
-})();
 """
 
 _PAGE = Template("""<!doctype html>
@@ -183,7 +171,7 @@ def page(*, title: str, body: str, charts: Mapping[str, Mapping[str, Any]]) -> s
         charts: Vega-Lite specifications by ID.
     """
     library = chart_library()
-    hashes = " ".join(f"'sha256-{_digest(script)}'" for script in (library, _SCRIPT))
+    hashes = " ".join(f"'sha256-{_digest(script)}'" for script in (library, SCRIPT))
     data = [json_block("chart-config", CONFIG), *(json_block(name, chart) for name, chart in charts.items())]
     return _PAGE.substitute(
         policy=f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; img-src data: blob:; "
@@ -193,7 +181,7 @@ def page(*, title: str, body: str, charts: Mapping[str, Mapping[str, Any]]) -> s
         body=body,
         data="\n".join(data),
         library=library,
-        script=_SCRIPT,
+        script=SCRIPT,
     )
 
 
@@ -203,10 +191,19 @@ def json_block(name: str, value: object) -> str:
     Raises:
         ValueError: The value holds NaN or an infinity, which JSON has no word for.
     """
+    return f'<script type="application/json" id="{escape(name)}">{json_text(value)}</script>'
+
+
+def json_text(value: object) -> str:
+    """JSON that cannot end the element it stands in.
+
+    Raises:
+        ValueError: The value holds NaN or an infinity, which JSON has no word for.
+    """
     text = json.dumps(value, allow_nan=False, separators=(",", ":"))
     for character in "<>&":
         text = text.replace(character, f"\\u{ord(character):04x}")
-    return f'<script type="application/json" id="{escape(name)}">{text}</script>'
+    return text
 
 
 @cache

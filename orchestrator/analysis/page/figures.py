@@ -17,7 +17,6 @@ from orchestrator.errors import UsageError
 PNG_SCALE = 2
 """Pixels of a PNG for each of the page's."""
 
-_STAYS = "translate(0,0)"
 _SVG = "http://www.w3.org/2000/svg"
 
 
@@ -62,7 +61,7 @@ def write_figures(charts: Mapping[str, Mapping[str, Any]], folder: Path) -> tupl
 
 
 def _for_print(svg: str, title: str) -> str:
-    """Says in plain SVG what only browsers understand, or draw fast; and gives the picture its name."""
+    """Says in plain SVG what only browsers understand, and gives the picture its name."""
     ElementTree.register_namespace("", _SVG)
     root = ElementTree.fromstring(svg)  # noqa: S314 - drawn just now, not fetched
     for element in root.iter():
@@ -70,44 +69,7 @@ def _for_print(svg: str, title: str) -> str:
             # Outside a page many programs do not know the page's colour.
             if element.get(paint) == "currentColor":
                 element.set(paint, FIGURE_INK)
-        _give_opacity_to_paint(element)
-    _share_clips(root)
     name = ElementTree.Element(f"{{{_SVG}}}title")
     name.text = title
     root.insert(0, name)
     return ElementTree.tostring(root, encoding="unicode")
-
-
-def _give_opacity_to_paint(element: ElementTree.Element) -> None:
-    """The opacity of a mark that has one paint only, as that paint's own: the same picture.
-
-    An opacity of the mark is drawn on a layer as large as the figure: minutes for the curves of 400 cells.
-    """
-    paints = [name for name in ("fill", "stroke") if element.get(name, "none") != "none"]
-    if "opacity" not in element.attrib or len(paints) != 1 or len(element):
-        return
-    (name,) = (f"{paint}-opacity" for paint in paints)
-    whole = float(element.attrib.pop("opacity"))
-    element.set(name, f"{whole * float(element.get(name, '1')):g}")
-
-
-def _share_clips(root: ElementTree.Element) -> None:
-    """Clips all lines of a panel together where each was clipped by itself, to the same rectangle: the same picture.
-
-    A clip too is drawn on a layer as large as the figure.
-    """
-    shapes = {f"url(#{clip.get('id')})": _shape(clip) for clip in root.iter(f"{{{_SVG}}}clipPath")}
-    for group in root.iter(f"{{{_SVG}}}g"):
-        if "role-scope" not in group.get("class", "").split():
-            continue
-        clipped = [element for element in group.iter() if "clip-path" in element.attrib]
-        moved = [element for element in group.iter(f"{{{_SVG}}}g") if element.get("transform", _STAYS) != _STAYS]
-        if moved or len({shapes[element.attrib["clip-path"]] for element in clipped}) != 1:
-            continue
-        group.set("clip-path", clipped[0].attrib["clip-path"])
-        for element in clipped:
-            del element.attrib["clip-path"]
-
-
-def _shape(clip: ElementTree.Element) -> str:
-    return " ".join(f"{child.tag}{sorted(child.attrib.items())}" for child in clip)

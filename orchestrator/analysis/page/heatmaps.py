@@ -23,10 +23,10 @@ from orchestrator.analysis.trials.headline import Source
 SMALL_SQUARE, LARGE_SQUARE = 24, 100
 COLUMN_NAME = 120
 """Pixels of an optimizer's name, where it stands slanted."""
+MENU = 38
+"""Pixels that the menu of a plot takes at its right."""
 READABLE_SQUARE = 46
 """Width from which a square of the matrix holds its number comfortably."""
-LEVEL = 0.05
-"""Adjusted p below which a residual is outlined."""
 PALE = "#b8bec8"
 """Hatch on dark squares, and on holes, where it must show on white and on black."""
 HATCH_SPACING = 7
@@ -74,6 +74,7 @@ def residual_heatmap(matrix: Matrix) -> alt.LayerChart:
             label="" if cell.residual is None else wording.signed(cell.residual, 1),
             light=lambda value: not -0.815 * end < value < 0.645 * end,
         )
+        | {"outlined": matrix.is_outlined(cell)}
         for cell in matrix.cells
     ]
     scale = alt.Scale(range=RESIDUAL_COLOURS, domain=[-end, end], clamp=True, interpolate="lab")
@@ -87,15 +88,19 @@ def squares_fit_beside(matrix: Matrix) -> bool:
 
 def _beside(rows: list[str], columns: list[str]) -> float:
     """Width of a square where two heatmaps share a line."""
-    # They must leave room for the menu (38 pixels each) and for the last slanted name.
+    return _square(PAGE_WIDTH / 2 - 18 - MENU, rows, columns)
+
+
+def _square(width: float, rows: list[str], columns: list[str]) -> float:
+    """Width of a square where a heatmap takes `width` with its names, the last slanted one included."""
     slanted = max(0, round(0.77 * text_width(columns, COLUMN_NAME)) - 36)
-    return (PAGE_WIDTH / 2 - 56 - text_width(rows) - 12 - slanted) / max(1, len(columns))
+    return (width - text_width(rows) - 12 - slanted) / max(1, len(columns))
 
 
 def _layout(matrix: Matrix) -> _Layout:
     rows, columns = list(matrix.rows), list(matrix.columns)
     beside = _beside(rows, columns)
-    alone = (PAGE_WIDTH - text_width(rows) - 12) / max(1, len(columns))
+    alone = _square(PAGE_WIDTH - MENU, rows, columns)
     return _Layout(
         rows=rows,
         columns=columns,
@@ -122,7 +127,6 @@ def _values(cell: MatrixCell, *, value: float | None, label: str, light: Callabl
         "value": value,
         "label": label,
         "light": value is not None and light(value),
-        "sure": cell.p_adjusted is not None and cell.p_adjusted < LEVEL,
         "failed": cell.failed,
         "diverged": cell.diverged,
         "accuracy": wording.accuracy(headline.estimate) if headline else "no score yet",
@@ -161,11 +165,12 @@ def _heatmap(layout: _Layout, cells: list[dict[str, Any]], scale: alt.Scale, tit
     ]  # fmt: skip
     digits = base.mark_text(fontSize=layout.digits_size).encode(text="label:N", color=ink)
     layers: list[alt.Chart] = [squares, holes, *hatches, digits]
-    if "beyond" in title and any(cell["sure"] for cell in cells):
+    if any(cell.get("outlined") for cell in cells):
         layers.append(
-            base.transform_filter("datum.sure").mark_rect(
-                cornerRadius=3, filled=False, stroke="currentColor", strokeWidth=1.8
-            )
+            # Inside the square and in the ink of its number: seen on it whatever the page's colour is.
+            base.transform_filter("datum.outlined")
+            .mark_rect(cornerRadius=3, filled=False, strokeWidth=1.8, width={"band": 0.9}, height={"band": 0.86})
+            .encode(stroke=ink)
         )
     drawn: alt.LayerChart = alt.LayerChart(layer=layers).properties(
         width=layout.square * len(layout.columns), height=layout.height * len(layout.rows)

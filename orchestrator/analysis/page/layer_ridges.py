@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import altair as alt
 
 from orchestrator.analysis.answers.layer_profiles import LayerProfile
 from orchestrator.analysis.answers.layers import LayerAnswer
-from orchestrator.analysis.page import tables, wording
+from orchestrator.analysis.page import lines, tables, wording
+from orchestrator.analysis.page.lines import PATH, Frame, Span, span_of
 from orchestrator.analysis.page.panels import (
     chosen_optimizer,
     in_use,
     optimizer_colour,
     optimizer_dashes,
+    panel_width,
     panels,
     places_of,
 )
@@ -27,6 +31,7 @@ STATISTICS = {
     "pca_energy": "PCA energy (share)",
 }
 FEW_PLACES = 4
+PANEL_HEIGHT = 150
 
 
 def layer_section(
@@ -61,7 +66,14 @@ def _caption(profiles: Sequence[LayerProfile], answer: LayerAnswer) -> str:
 def _chart(
     profiles: Sequence[LayerProfile], labels: Mapping[CellKey, str], optimizers: Sequence[str]
 ) -> alt.FacetChart:
+    rows = in_use(labels, (profile.key for profile in profiles))
+    frames = {
+        key: _frame([profile for profile in profiles if profile.statistic == key], panel_width(rows))
+        for key in STATISTICS
+        if any(profile.statistic == key for profile in profiles)
+    }
     places = places_of(labels)
+    few = max(len(profile.depth) for profile in profiles) <= FEW_PLACES
     values = [
         {
             "row": labels[profile.key],
@@ -69,49 +81,68 @@ def _chart(
             "optimizer": profile.key.optimizer,
             "statistic": STATISTICS[profile.statistic],
             "layers": profile.layers,
-            "depth": [round(100 * depth, 1) for depth in profile.depth],
-            "value": [float(f"{value:.4g}") for value in profile.value],
-            "ends": f"{profile.value[0]:.3g} to {profile.value[-1]:.3g}",
+            **_line(profile, frames[profile.statistic], dotted=few),
         }
         for profile in profiles
     ]
-    used = {profile.statistic for profile in profiles}
-    names = [name for key, name in STATISTICS.items() if key in used]
+    names = [STATISTICS[key] for key in frames]
     statistic = alt.param(
         name="statistic", value=names[0], bind=alt.binding_select(options=names, name="Statistic: ")
     )
     chosen = chosen_optimizer()
-    few = max(len(profile.depth) for profile in profiles) <= FEW_PLACES
     panel = (
-        alt.Chart(alt.InlineData(values=values))
-        .transform_filter("datum.statistic == statistic")
-        .transform_flatten(["depth", "value"])
-        .mark_line(strokeWidth=1.8, interpolate="monotone", point={"size": 18, "filled": True} if few else False)
+        lines.strokes(
+            next(iter(frames.values())),
+            alt.Chart(alt.InlineData(values=values)).transform_filter("datum.statistic == statistic"),
+            strokeWidth=1.8,
+            x=alt.Axis(title="depth (%)", tickCount=4, grid=False),
+            y=alt.Axis(),
+        )
         .encode(
-            x=alt.X(
-                "depth:Q",
-                title="depth (%)",
-                scale=alt.Scale(domain=[0, 100]),
-                axis=alt.Axis(tickCount=4, grid=False),
-            ),
-            # Room for the labels of every statistic: the axis is laid out once, for the first.
-            y=alt.Y("value:Q", title=None, scale=alt.Scale(zero=False), axis=alt.Axis(tickCount=4, minExtent=34)),
+            y=_vertical(frames),
             color=optimizer_colour(optimizers, "stroke"),
-            opacity=alt.condition(chosen, alt.value(0.9), alt.value(0.07)),
-            tooltip=[
-                alt.Tooltip("row:N", title="backbone"),
-                alt.Tooltip("optimizer:N"),
-                alt.Tooltip("statistic:N"),
-                alt.Tooltip("ends:N", title="first to last"),
-                alt.Tooltip("layers:Q"),
-            ],
+            strokeOpacity=alt.condition(chosen, alt.value(0.9), alt.value(0.07)),
             **optimizer_dashes(optimizers),
         )
         .add_params(chosen)
     )
-    rows = in_use(labels, (profile.key for profile in profiles))
-    chart: alt.FacetChart = panels(panel, rows, height=150).add_params(statistic)
-    return chart
+    shown = {
+        "backbone": "row", "optimizer": "optimizer", "statistic": "statistic", "depth (%)": "depth", "value": "value",
+        "layers": "layers",
+    }  # fmt: skip
+    chart: alt.FacetChart = panels(panel, rows, height=PANEL_HEIGHT).add_params(statistic)
+    return chart.properties(usermeta=lines.nearest("depth", "value", shown))
+
+
+def _frame(profiles: Sequence[LayerProfile], width: int) -> Frame:
+    values = span_of((value for profile in profiles for value in profile.value), room=0.04)
+    return Frame(x=Span(low=0, high=100), y=values, width=width, height=PANEL_HEIGHT)
+
+
+def _line(profile: LayerProfile, frame: Frame, *, dotted: bool) -> dict[str, Any]:
+    depth, value = [100 * depth for depth in profile.depth], profile.value
+    path = lines.line(frame, depth, value) + (lines.knots(frame, depth, value) if dotted else "")
+    return {
+        "depth": [round(place, 1) for place in depth],
+        "value": [float(f"{one:.4g}") for one in value],
+        "low": frame.y.low,
+        PATH: path,
+    }
+
+
+def _vertical(frames: Mapping[str, Frame]) -> alt.Y:
+    """The vertical axis of the chosen statistic."""
+
+    def end(side: str) -> alt.ExprRef:
+        ends = {STATISTICS[key]: getattr(frame.y, side) for key, frame in frames.items()}
+        return alt.ExprRef(expr=f"{json.dumps(ends)}[statistic]")
+
+    return alt.Y(
+        "low:Q",
+        scale=alt.Scale(domainMin=end("low"), domainMax=end("high"), nice=False, zero=False),
+        # Room for the labels of every statistic: the axis is laid out once, for the first.
+        axis=alt.Axis(title=None, tickCount=4, minExtent=34),
+    )
 
 
 def _table(answer: LayerAnswer, labels: Mapping[CellKey, str]) -> str:

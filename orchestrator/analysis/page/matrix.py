@@ -5,6 +5,7 @@ from __future__ import annotations
 from orchestrator.analysis.answers.analysis import Analysis
 from orchestrator.analysis.answers.matrix import Matrix, matrix_of
 from orchestrator.analysis.answers.summary import SweepSummary
+from orchestrator.analysis.answers.verdict import LEVEL
 from orchestrator.analysis.counted import counted
 from orchestrator.analysis.page import heatmaps, tables, wording
 from orchestrator.analysis.page.section import Section, plot, section, spec
@@ -63,9 +64,13 @@ def _beyond(matrix: Matrix) -> str:
 def _sure(matrix: Matrix) -> str:
     if matrix.n_discoveries is None:
         return "; which of them are more than noise cannot be said without repetitions in every cell"
+    if not matrix.is_coupled:
+        return "; none is outlined: single cells are claimed only where all together show more than seeds do"
+    if not matrix.n_discoveries:
+        return "; none is outlined: all together show coupling, but none by itself is beyond noise"
     return (
         f"; outlined are the {counted(matrix.n_discoveries, 'cell')} that noise does not explain (adjusted p below "
-        "0.05: about one in twenty of these is false)"
+        f"{LEVEL:g}: about one in twenty of these is false)"
     )
 
 

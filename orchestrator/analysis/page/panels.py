@@ -8,10 +8,11 @@ from typing import Any, Literal
 import altair as alt
 
 from orchestrator.analysis.page.section import Chart
-from orchestrator.analysis.page.theme import OPTIMIZER_COLOURS, OPTIMIZER_DASHES, PAGE_WIDTH, clamp
+from orchestrator.analysis.page.theme import OPTIMIZER_COLOURS, OPTIMIZER_DASHES, PAGE_WIDTH, clamp, text_width
 from orchestrator.analysis.trials.cells import CellKey
 
-FEW_TICKS = alt.Axis(tickCount=4)
+HEIGHT, MARGIN = 170, 44
+"""Pixels of a panel, and those that the labels of its vertical axis take."""
 
 
 def places_of(labels: Mapping[CellKey, str]) -> dict[str, int]:
@@ -25,7 +26,16 @@ def in_use(labels: Mapping[CellKey, str], keys: Iterable[CellKey]) -> list[str]:
     return [label for label in dict.fromkeys(labels.values()) if label in used]
 
 
-def panels(panel: Chart, rows: list[str], *, height: int = 170, margin: int = 44) -> alt.FacetChart:
+def panel_width(rows: Sequence[str], margin: int = MARGIN) -> int:
+    """Pixels that each panel is wide: see `panels`."""
+    return clamp((PAGE_WIDTH - margin) / _columns(rows) - 24, 150, 420)
+
+
+def _columns(rows: Sequence[str]) -> int:
+    return min(4, max(1, len(rows)))
+
+
+def panels(panel: Chart, rows: list[str], *, height: int = HEIGHT, margin: int = MARGIN) -> alt.FacetChart:
     """Small multiples by backbone, as many in a line as the page is wide.
 
     Args:
@@ -34,13 +44,12 @@ def panels(panel: Chart, rows: list[str], *, height: int = 170, margin: int = 44
         height: Of a panel, in pixels.
         margin: Pixels that the labels of the vertical axis take.
     """
-    columns = min(4, max(1, len(rows)))
-    width = clamp((PAGE_WIDTH - margin) / columns - 24, 150, 420)
+    width = panel_width(rows, margin)
     # Ordered by a number: an order by name would put the names into expressions, where odd characters break.
     in_order = alt.EncodingSortField(field="place", op="min")
     chart: alt.FacetChart = panel.properties(width=width, height=height).facet(
         facet=alt.Facet("row:N", title=None, sort=in_order, header=alt.Header(labelLimit=width, labelAnchor="start")),
-        columns=columns,
+        columns=_columns(rows),
         spacing={"row": 18, "column": 24},
     )
     return chart
@@ -54,12 +63,20 @@ def colour_scale(optimizers: Sequence[str]) -> alt.Scale:
 
 def optimizer_colour(optimizers: Sequence[str], symbol: Literal["stroke", "circle"]) -> alt.Color:
     """An optimizer's colour, with a legend; `optimizer_dashes` tells apart those that share one."""
+    # A circle whose stroke is as wide as it is has no hole.
+    columns = clamp(PAGE_WIDTH / (text_width(list(optimizers)) + 36), 1, 8)
+    size, width = (110, 2.5) if symbol == "stroke" else (20, 5)
     return alt.Color(
         "optimizer:N",
         title=None,
         scale=colour_scale(optimizers),
         legend=alt.Legend(
-            orient="top", columns=8, symbolType=symbol, symbolSize=110, symbolStrokeWidth=2.5, symbolOpacity=1
+            orient="top",
+            columns=columns,
+            symbolType=symbol,
+            symbolSize=size,
+            symbolStrokeWidth=width,
+            symbolOpacity=1,
         ),
     )
 

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
 import altair as alt
 
 from orchestrator.analysis.answers.learning_curves import CurveSet
-from orchestrator.analysis.answers.rate_points import ResponseSet
+from orchestrator.analysis.answers.rate_points import ResponsePoint, ResponseSet
 from orchestrator.analysis.answers.summary import SweepSummary
-from orchestrator.analysis.page import wording
+from orchestrator.analysis.page import lines, wording
+from orchestrator.analysis.page.lines import PATH, Frame, span_of
 from orchestrator.analysis.page.panels import (
-    FEW_TICKS,
+    HEIGHT,
     chosen_optimizer,
     in_use,
     optimizer_colour,
     optimizer_dashes,
+    panel_width,
     panels,
     places_of,
 )
@@ -24,100 +27,120 @@ from orchestrator.analysis.page.theme import STATE_COLOURS, clamp, text_width
 from orchestrator.analysis.trials.cells import CellKey
 from orchestrator.analysis.trials.results import STATES
 
+ROOM = 0.04
+"""Share of the range of all values that is left free at each end of an axis."""
+FEW_EPOCHS = 12
+"""Up to so many epochs each one has a dot."""
+
 
 def learning_curves(curves: CurveSet, labels: Mapping[CellKey, str], optimizers: Sequence[str]) -> alt.FacetChart:
     """Validation accuracy by epoch, one panel for each backbone: means thick, single repetitions thin."""
+    rows = in_use(labels, (line.key for line in curves.lines))
+    drawn = {line: [_percent(value) for value in line.val_top1] for line in curves.lines}
+    frame = Frame(
+        x=span_of(epoch for line in drawn for epoch in line.epochs),
+        y=span_of((value for values in drawn.values() for value in values), room=ROOM),
+        width=panel_width(rows),
+        height=HEIGHT,
+    )
     places = places_of(labels)
-    lines = [
+    few = max((len(line.epochs) for line in curves.lines), default=0) <= FEW_EPOCHS
+    values = [
         {
             "row": labels[line.key],
             "place": places[labels[line.key]],
             "optimizer": line.key.optimizer,
             "line": line.name,
             "mean": line.is_mean,
-            "id": number,
             "epoch": line.epochs,
-            "accuracy": [None if math.isnan(value) else round(100 * value, 3) for value in line.val_top1],
-            "end": wording.percent(line.val_top1[-1]),
+            "accuracy": drawn[line],
+            PATH: lines.line(frame, line.epochs, drawn[line])
+            + (lines.knots(frame, line.epochs, drawn[line]) if few else ""),
         }
-        for number, line in enumerate(sorted(curves.lines, key=lambda line: line.is_mean))
+        for line in sorted(curves.lines, key=lambda line: line.is_mean)
     ]
-    few = max((len(line.epochs) for line in curves.lines), default=0) <= 12
     chosen = chosen_optimizer()
-    thickness = alt.condition("datum.mean", alt.value(2), alt.value(0.8))
-    visible = alt.condition(chosen, alt.value(0.95), alt.value(0.07))
     panel = (
-        alt.Chart(alt.InlineData(values=lines))
-        .transform_flatten(["epoch", "accuracy"])
-        .mark_line(clip=True, point={"size": 14, "filled": True} if few else False)
+        lines.strokes(
+            frame,
+            alt.Chart(alt.InlineData(values=values)),
+            x=alt.Axis(title="epoch", tickMinStep=1, tickCount=5, format="d", grid=False),
+            y=alt.Axis(title="validation accuracy (%)", tickCount=4),
+        )
         .encode(
-            x=alt.X("epoch:Q", title="epoch", axis=alt.Axis(tickMinStep=1, tickCount=5, format="d", grid=False)),
-            y=alt.Y("accuracy:Q", title="validation accuracy (%)", scale=alt.Scale(zero=False), axis=FEW_TICKS),
             color=optimizer_colour(optimizers, "stroke"),
-            detail="id:N",
-            strokeWidth=thickness,
-            opacity=visible,
-            tooltip=[
-                alt.Tooltip("row:N", title="backbone"),
-                alt.Tooltip("optimizer:N"),
-                alt.Tooltip("line:N"),
-                alt.Tooltip("end:N", title="at the end (%)"),
-            ],
+            strokeWidth=alt.condition("datum.mean", alt.value(2), alt.value(0.8)),
+            strokeOpacity=alt.condition(chosen, alt.value(0.95), alt.value(0.07)),
             **optimizer_dashes(optimizers),
         )
         .add_params(chosen)
     )
-    return panels(panel, in_use(labels, (line.key for line in curves.lines)))
+    shown = {
+        "backbone": "row",
+        "optimizer": "optimizer",
+        "line": "line",
+        "epoch": "epoch",
+        "accuracy (%)": "accuracy",
+    }
+    return panels(panel, rows).properties(usermeta=lines.nearest("epoch", "accuracy", shown))
+
+
+def _percent(share: float) -> float | None:
+    return None if math.isnan(share) else round(100 * share, 2)
 
 
 def lr_response(response: ResponseSet, labels: Mapping[CellKey, str], optimizers: Sequence[str]) -> alt.FacetChart:
     """Score of the design trials against their learning rate, one panel for each backbone."""
+    rows = in_use(labels, (point.key for point in response.points))
+    frame = Frame(
+        x=span_of((point.lr for point in response.points), room=ROOM, base=10),
+        y=span_of((100 * point.score for point in response.points), room=ROOM),
+        width=panel_width(rows),
+        height=HEIGHT,
+    )
     places = places_of(labels)
+    groups: dict[tuple[CellKey, str], list[ResponsePoint]] = defaultdict(list)
+    for point in response.points:
+        groups[point.key, point.state].append(point)
     values = [
         {
-            "row": labels[point.key],
-            "place": places[labels[point.key]],
-            "optimizer": point.key.optimizer,
-            "lr": point.lr,
-            "score": round(100 * point.score, 3),
-            "state": wording.STATE_WORDS.get(point.state, point.state),
-            "trial": point.trial_id,
+            "row": labels[key],
+            "place": places[labels[key]],
+            "optimizer": key.optimizer,
+            "state": wording.STATE_WORDS.get(state, state),
+            "crosses": state == "DIVERGED",
+            "point": [point.number for point in points],
+            "lr": [float(f"{point.lr:.3g}") for point in points],
+            "score": [round(100 * point.score, 2) for point in points],
+            PATH: (lines.crosses if state == "DIVERGED" else lines.dots)(
+                frame, [point.lr for point in points], [100 * point.score for point in points]
+            ),
         }
-        for point in response.points
+        for (key, state), points in groups.items()
     ]
     chosen = chosen_optimizer()
-    states = [wording.STATE_WORDS["COMPLETE"], wording.STATE_WORDS["DIVERGED"]]
     panel = (
-        alt.Chart(alt.InlineData(values=values))
-        .mark_point(filled=True, size=34, strokeWidth=1)
+        lines.strokes(
+            frame,
+            alt.Chart(alt.InlineData(values=values)),
+            x=alt.Axis(
+                title="learning rate", format="~g", tickCount=4, grid=False, labelFlush=True, labelOverlap="greedy"
+            ),
+            y=alt.Axis(title="score (%)", tickCount=4),
+            strokeCap="round",
+        )
         .encode(
-            x=alt.X(
-                "lr:Q",
-                title="learning rate",
-                scale=alt.Scale(type="log", nice=False, padding=6),
-                axis=alt.Axis(format="~g", tickCount=4, grid=False, labelFlush=True, labelOverlap="greedy"),
-            ),
-            y=alt.Y("score:Q", title="score (%)", scale=alt.Scale(zero=False), axis=FEW_TICKS),
+            strokeWidth=alt.condition("datum.crosses", alt.value(2), alt.value(6.4)),
             color=optimizer_colour(optimizers, "circle"),
-            shape=alt.Shape(
-                "state:N",
-                title=None,
-                scale=alt.Scale(domain=states, range=["circle", "cross"]),
-                legend=alt.Legend(orient="top", symbolFillColor="currentColor", symbolStrokeWidth=0),
-            ),
-            opacity=alt.condition(chosen, alt.value(0.8), alt.value(0.06)),
-            tooltip=[
-                alt.Tooltip("row:N", title="backbone"),
-                alt.Tooltip("optimizer:N"),
-                alt.Tooltip("lr:Q", title="learning rate", format=".3~e"),
-                alt.Tooltip("score:Q", title="score (%)", format=".2f"),
-                alt.Tooltip("state:N"),
-                alt.Tooltip("trial:N"),
-            ],
+            strokeOpacity=alt.condition(chosen, alt.value(0.8), alt.value(0.06)),
         )
         .add_params(chosen)
     )
-    return panels(panel, in_use(labels, (point.key for point in response.points)))
+    shown = {
+        "backbone": "row", "optimizer": "optimizer", "design point": "point", "learning rate": "lr",
+        "score (%)": "score", "state": "state",
+    }  # fmt: skip
+    return panels(panel, rows).properties(usermeta=lines.nearest("lr", "score", shown))
 
 
 def state_counts(summary: SweepSummary) -> alt.FacetChart:

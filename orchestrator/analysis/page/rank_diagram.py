@@ -54,7 +54,7 @@ def _families(ranks: RankAnswer) -> str:
 def _diagram(ranks: RankAnswer) -> Chart:
     ordered = sorted(ranks.mean_rank.items(), key=lambda pair: (pair[1], pair[0]))
     number = len(ordered)
-    names = [f"{name}  {rank:.2f}" for name, rank in ordered]
+    names = [f"{wording.short(name)}  {rank:.2f}" for name, rank in ordered]
     margin = text_width(names, 200) + 12
     width = min(PAGE_WIDTH - 30, max(520, 2 * margin + 44 * number))
     # The axis from 1 to k is inset by what the names take at both sides.
@@ -66,7 +66,8 @@ def _diagram(ranks: RankAnswer) -> Chart:
     height = ABOVE + first + STEP * half
     places = [
         {
-            "optimizer": name, "rank": rank, "label": f"{name}  {rank:.2f}" if at < half else f"{rank:.2f}  {name}",
+            "optimizer": name, "rank": rank,
+            "label": names[at] if at < half else f"{rank:.2f}  {wording.short(name)}",
             "left": at < half, "edge": low + 0.94 * reach if at < half else high - 0.94 * reach,
             "level": first + STEP * (at if at < half else number - 1 - at), "axis": 0,
         }
@@ -164,7 +165,7 @@ def _table(ranks: RankAnswer) -> str:
         ("optimizer",),
         (
             "mean rank",
-            f"{best} ahead by (mean)",
+            f"{wording.short(best, 18)} ahead by (mean)",
             "p (Holm)",
             f"p (equal within ±{ranks.equivalence_margin:g})",
         ),

@@ -11,8 +11,11 @@ from typing import Any
 import altair as alt
 
 from orchestrator.analysis.page import wording
+from orchestrator.analysis.page.theme import LABEL_LIMIT
 
 _CHART_NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+LETTERS = {"axis": 7.2, "legend": 7.2, "header": 8.6}
+"""Pixels of a letter in labels, rather too many."""
 Chart = alt.Chart | alt.LayerChart | alt.FacetChart
 
 
@@ -52,15 +55,27 @@ def plot(name: str) -> str:
 
 def spec(chart: Chart, description: str) -> dict[str, Any]:
     """A chart as a Vega-Lite specification, with what a screen reader says of it."""
-    return {**_visible(chart.to_dict()), "description": description, "config": {}}
+    drawn = _shortened(wording.visible_strings(chart.to_dict()))
+    return {**drawn, "description": description, "config": {}}
 
 
-def _visible(value: Any) -> Any:
-    """A JSON value with all of its strings as `wording.visible` has them."""
-    if isinstance(value, str):
-        return wording.visible(value)
-    if isinstance(value, list):
-        return [_visible(item) for item in value]
-    if isinstance(value, dict):
-        return {_visible(key): _visible(item) for key, item in value.items()}
-    return value
+def _shortened(part: Any) -> Any:
+    """A specification whose labels keep both ends of names that are too long for them."""
+    if isinstance(part, list):
+        return [_shortened(item) for item in part]
+    if not isinstance(part, dict):
+        return part
+    found = {key: item if key in ("data", "datasets") else _shortened(item) for key, item in part.items()}
+    if found.get("type") == "nominal":
+        for guide in LETTERS.keys() & found.keys():
+            if found[guide] is not None:
+                letters = int(found[guide].get("labelLimit", LABEL_LIMIT) / LETTERS[guide])
+                found[guide] = {"labelExpr": _both_ends(letters)} | found[guide]
+    return found
+
+
+def _both_ends(letters: int) -> str:
+    """The same as `wording.short`, for the library."""
+    kept = letters - 1
+    ends = f"slice(datum.label, 0, {kept - kept // 2}) + '{wording.ELLIPSIS}' + slice(datum.label, -{kept // 2})"
+    return f"length(datum.label) > {letters} ? {ends} : datum.label"

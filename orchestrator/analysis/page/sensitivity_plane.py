@@ -64,7 +64,7 @@ def _chart(drawn: Sequence[OptimizerSensitivity], optimizers: Sequence[str]) -> 
     y = [one.tuned_score or 0.0 for one in drawn]
     across, up = _domain([0.0, *x]), _domain(y)
     places = place_names(
-        [one.optimizer for one in drawn],
+        [wording.short(one.optimizer) for one in drawn],
         [WIDTH * (value - across[0]) / (across[1] - across[0]) for value in x],
         [HEIGHT * (up[1] - value) / (up[1] - up[0]) for value in y],
         width=WIDTH,
@@ -73,6 +73,7 @@ def _chart(drawn: Sequence[OptimizerSensitivity], optimizers: Sequence[str]) -> 
     values = [
         {
             "optimizer": one.optimizer,
+            "name": wording.short(one.optimizer),
             "x": round(x[at], 4),
             "y": round(y[at], 4),
             "phi": wording.number(one.phi, 3),
@@ -88,7 +89,7 @@ def _chart(drawn: Sequence[OptimizerSensitivity], optimizers: Sequence[str]) -> 
     names = [
         alt.Chart(alt.InlineData(values=[value]))
         .mark_text(dx=place.dx, dy=place.dy, align=place.align, baseline="middle", fontSize=12, color="currentColor")
-        .encode(x="x:Q", y="y:Q", text="optimizer:N")
+        .encode(x="x:Q", y="y:Q", text="name:N")
         for value, place in zip(values, places, strict=True)
     ]
     return alt.layer(points, *names).properties(width=WIDTH, height=HEIGHT)

@@ -13,7 +13,7 @@ from orchestrator.analysis.answers.summary import RowSummary, SweepSummary
 from orchestrator.analysis.counted import counted
 from orchestrator.analysis.page import tables, wording
 from orchestrator.analysis.page.section import Chart, Section, plot, section, spec
-from orchestrator.analysis.page.theme import OPTIMIZER_COLOURS, PAGE_WIDTH, clamp, text_width
+from orchestrator.analysis.page.theme import CHOICE_COLOURS, PAGE_WIDTH, clamp, text_width
 
 TITLE = "Which optimizer for which backbone"
 SEPARATED = {True: "yes", False: "no", None: "cannot be said"}
@@ -59,7 +59,12 @@ def _table(regret: RegretAnswer, labels: dict[tuple[str, str], str]) -> str:
     """Without repetitions there is neither interval nor probability, and no column for them."""
     is_known = any(row.separated is not None for row in regret.best_of_backbone)
     text = ("backbone", "best", "second", *(("told apart",) if is_known else ()))
-    numbers = ("mean", "lead", *(("interval", "P(best)") if is_known else ()), f"{regret.generalist} loses")
+    numbers = (
+        "mean",
+        "lead",
+        *(("interval", "P(best)") if is_known else ()),
+        f"{wording.short(regret.generalist, 18)} loses",
+    )
     return tables.table(
         f"Of the {regret.response} results; means in percent, leads and losses in percentage points. Leads are too "
         "high on average, having been picked; diverged trials count at chance.",
@@ -112,6 +117,7 @@ def _strips(analysis: Analysis, regret: RegretAnswer, labels: dict[tuple[str, st
         {
             "row": labels.get((cell.backbone, cell.recipe), cell.backbone),
             "optimizer": cell.optimizer,
+            "name": wording.short(cell.optimizer),
             "behind": round(best[cell.backbone, cell.recipe].mean - cell.mean, 6),
             "mean": f"{cell.mean:.2f} %",
             "who": _kind(cell.optimizer, best[cell.backbone, cell.recipe], regret.generalist),
@@ -147,7 +153,7 @@ def _drawn(values: Sequence[dict[str, Any]], rows: list[str]) -> Chart:
     others = base.transform_filter("datum.who === 'others'").mark_tick(
         color="currentColor", opacity=0.55, thickness=2, height=12
     )
-    who = alt.Scale(domain=["best", "generalist"], range=[OPTIMIZER_COLOURS[0], "#c2560f"])
+    who = alt.Scale(domain=list(CHOICE_COLOURS), range=list(CHOICE_COLOURS.values()))
     chosen = (
         base.transform_filter("datum.who !== 'others'")
         .mark_point(filled=True, opacity=1, size=90)
@@ -162,7 +168,7 @@ def _drawn(values: Sequence[dict[str, Any]], rows: list[str]) -> Chart:
     )
     names = base.transform_filter("datum.who === 'best'").mark_text(
         align="left", dx=9, dy=-8, fontSize=10, color="currentColor", opacity=0.8
-    ).encode(text="optimizer:N")  # fmt: skip
+    ).encode(text="name:N")  # fmt: skip
     return alt.layer(others, chosen, names).properties(
         width=clamp(PAGE_WIDTH - text_width(rows) - 60, 300, 600), height=clamp(28 * len(rows), 60, 620)
     )

@@ -10,13 +10,15 @@ import altair as alt
 from orchestrator.analysis.answers.sensitivity_records import CellSensitivity
 from orchestrator.analysis.answers.tuning import TuningPoint
 from orchestrator.analysis.counted import counted
-from orchestrator.analysis.page import tables, wording
+from orchestrator.analysis.page import lines, tables, wording
+from orchestrator.analysis.page.lines import PATH, Frame, Span
 from orchestrator.analysis.page.panels import (
-    FEW_TICKS,
+    HEIGHT,
     chosen_optimizer,
     in_use,
     optimizer_colour,
     optimizer_dashes,
+    panel_width,
     panels,
     places_of,
 )
@@ -84,81 +86,78 @@ def _caption(drawn: Sequence[CellSensitivity], cells: int, optimizers: Sequence[
 def _chart(
     cells: Sequence[CellSensitivity], labels: Mapping[CellKey, str], optimizers: Sequence[str]
 ) -> alt.FacetChart:
+    rows = in_use(labels, map(key_of, cells))
     places = places_of(labels)
-    values = [
-        record for cell in cells for record in _records(cell, labels[key_of(cell)], places[labels[key_of(cell)]])
-    ]
-    chosen = chosen_optimizer()
     most = max(cell.n for cell in cells)
-    base = alt.Chart().encode(
-        x=alt.X(
-            "n:Q",
+    frame = Frame(
+        x=Span(low=2**-0.1, high=max(2, most) * 2**0.1, base=2),
+        y=_height(cells),
+        width=panel_width(rows),
+        height=HEIGHT,
+    )
+    values = [
+        {"row": labels[key_of(cell)], "place": places[labels[key_of(cell)]], "optimizer": cell.optimizer} | record
+        for cell in cells
+        for record in _records(cell, frame, dotted=most < FEW_POINTS)
+    ]
+    axes = {
+        "x": alt.Axis(
             title="random trials n",
-            scale=alt.Scale(type="log", base=2, domain=[1, max(2, most)], nice=False, padding=5),
-            axis=alt.Axis(values=[2**power for power in range(most.bit_length() + 1)], grid=False, format="d"),
+            values=[2**power for power in range(most.bit_length() + 1)],
+            grid=False,
+            format="d",
+            labelOverlap="greedy",
         ),
-        y=_height("mean", cells),
-        color=optimizer_colour(optimizers, "stroke"),
-        detail="optimizer:N",
-        tooltip=[
-            alt.Tooltip("row:N", title="backbone"),
-            alt.Tooltip("optimizer:N"),
-            alt.Tooltip("points:Q", title="design points"),
-            alt.Tooltip("one:N", title="one trial (%)"),
-            alt.Tooltip("all:N", title="all of them (%), band"),
-        ],
-    )
-    few = len(optimizers) <= ALL_BANDS
-    shown, hidden = alt.value(0.2), alt.value(0.1 if few else 0)
-    band = base.mark_area(clip=True, strokeWidth=0).encode(
-        y=_height("low", cells),
-        y2="high:Q",
-        opacity=alt.condition(chosen, shown, hidden, empty=False),
-    )
+        "y": alt.Axis(title="expected best (%)", tickCount=4),
+    }
+    chosen = chosen_optimizer()
     visible = alt.condition(chosen, alt.value(0.95), alt.value(0.07))
-    point: Any = {"size": 30, "filled": True} if most < FEW_POINTS else False
-    firm = (
-        base.transform_filter("datum.part === 'firm'")
-        .mark_line(strokeWidth=2, point=point)
-        .encode(opacity=visible, **optimizer_dashes(optimizers))
+    hidden = alt.value(0.1 if len(optimizers) <= ALL_BANDS else 0)
+    base = alt.Chart().encode(color=optimizer_colour(optimizers, "stroke"))
+    band = lines.fills(frame, base.transform_filter("datum.part === 'band'"), **axes).encode(
+        fillOpacity=alt.condition(chosen, alt.value(0.2), hidden, empty=False)
     )
-    weak = (
-        base.transform_filter("datum.part === 'weak'")
-        .mark_line(strokeWidth=1.2, strokeDash=[2, 3], point=point)
-        .encode(opacity=visible)
+    firm = lines.strokes(frame, base.transform_filter("datum.part === 'firm'"), strokeWidth=2, **axes).encode(
+        strokeOpacity=visible, **optimizer_dashes(optimizers)
     )
-    # A layer without data would leave its axis without an extent.
-    solid = [firm] if any(record["part"] == "firm" for record in values) else []
-    whole = band.transform_filter("datum.part === 'band'")
-    chart = alt.layer(whole, *solid, weak, data=alt.InlineData(values=values)).add_params(chosen)
-    # Flattened once for all layers: each on its own, they would share a node of the data flow, which warns.
-    chart = chart.transform_flatten(["n", "mean", "low", "high"])
-    return panels(chart, in_use(labels, map(key_of, cells)))
+    weak = lines.strokes(
+        frame, base.transform_filter("datum.part === 'weak'"), strokeWidth=1.2, strokeDash=[2, 3], **axes
+    ).encode(strokeOpacity=visible)
+    chart = alt.layer(band, firm, weak, data=alt.InlineData(values=values)).add_params(chosen)
+    shown = {
+        "backbone": "row", "optimizer": "optimizer", "random trials n": "n", "expected best (%)": "mean",
+        "band (%)": "ends", "design points": "points",
+    }  # fmt: skip
+    return panels(chart, rows).properties(usermeta=lines.nearest("n", "mean", shown))
 
 
-def _records(cell: CellSensitivity, row: str, place: int) -> list[dict[str, Any]]:
+def _records(cell: CellSensitivity, frame: Frame, *, dotted: bool) -> list[dict[str, Any]]:
     """The band, the part of the curve up to half the points, and the rest, which begins where that ends."""
     curve = _thinned(cell.tuning_curve)
     firm = [point for point in curve if not point.flagged]
-    parts = {"band": curve, "firm": firm, "weak": [*firm[-1:], *curve[len(firm) :]]}
-    first, last = curve[0], curve[-1]
+    ns = [point.n for point in curve]
+    band = lines.area(frame, ns, [point.low for point in curve], [point.high for point in curve])
+    parts = {"firm": firm, "weak": [*firm[-1:], *curve[len(firm) :]]}
     return [
-        {
-            "row": row,
-            "place": place,
-            "optimizer": cell.optimizer,
-            "part": part,
-            "n": [point.n for point in points],
-            "mean": [round(point.mean, 2) for point in points],
-            "low": [round(point.low, 2) for point in points],
-            "high": [round(point.high, 2) for point in points],
-            "points": cell.n,
-            "one": f"{first.mean:.2f}",
-            "all": f"{last.mean:.2f} [{last.low:.2f}, {last.high:.2f}]",
-        }
-        for part, points in parts.items()
-        if points
+        {"part": "band", PATH: band},
+        *(
+            {
+                "part": part,
+                "n": [point.n for point in points],
+                "mean": [round(point.mean, 2) for point in points],
+                "ends": [f"{point.low:.2f} to {point.high:.2f}" for point in points],
+                "points": cell.n,
+                PATH: _outline(frame, points, dotted=dotted),
+            }
+            for part, points in parts.items()
+            if points
+        ),
     ]
+
+
+def _outline(frame: Frame, points: Sequence[TuningPoint], *, dotted: bool) -> str:
+    ns, means = [point.n for point in points], [point.mean for point in points]
+    return lines.line(frame, ns, means) + (lines.knots(frame, ns, means) if dotted else "")
 
 
 def _thinned(curve: Sequence[TuningPoint]) -> list[TuningPoint]:
@@ -168,16 +167,11 @@ def _thinned(curve: Sequence[TuningPoint]) -> list[TuningPoint]:
     return [point for point in curve if point.n in kept or point.n in (solid, len(curve))]
 
 
-def _height(field: str, cells: Sequence[CellSensitivity]) -> alt.Y:
-    """One vertical axis for curves and bands: an area alone would begin at zero."""
-    scale = alt.Scale(domain=_range_of(cells), zero=False, nice=False)
-    return alt.Y(f"{field}:Q", title="expected best (%)", scale=scale, axis=FEW_TICKS)
-
-
-def _range_of(cells: Sequence[CellSensitivity]) -> list[float]:
+def _height(cells: Sequence[CellSensitivity]) -> Span:
+    """Room for the curves and for some of their bands."""
     means = [point.mean for cell in cells for point in cell.tuning_curve]
     room = max(1.0, ROOM * (max(means) - min(means)))
-    return [max(0.0, min(means) - room), min(100.0, max(means) + room)]
+    return Span(low=max(0.0, min(means) - room), high=min(100.0, max(means) + room))
 
 
 def _table(cells: Sequence[CellSensitivity], labels: Mapping[CellKey, str]) -> str:

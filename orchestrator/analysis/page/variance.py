@@ -10,6 +10,7 @@ import altair as alt
 from orchestrator.analysis.answers.analysis import Analysis
 from orchestrator.analysis.answers.coupling_records import Coupling, ScaleCoupling
 from orchestrator.analysis.answers.variance_parts import variance_parts
+from orchestrator.analysis.counted import counted
 from orchestrator.analysis.page import tables, wording
 from orchestrator.analysis.page.carriers import carriers_part
 from orchestrator.analysis.page.section import Chart, Section, plot, section, spec
@@ -40,7 +41,7 @@ def _caption(answered: Mapping[str, Coupling]) -> str:
         "optimizer plus interaction; p is the wild bootstrap's."
     ]
     if not all(one.noise_separated for one in answered.values()):
-        parts.append("Where cells have one result each the interaction contains the noise (pale), and C is too high.")
+        parts.append("Where cells have one result each the interaction contains the noise, and C is too high.")
     if any(one.paired for one in answered.values()):
         parts.append(
             "In tuned and shared results a replicate is the same design points in all cells: C is then that of "
@@ -141,7 +142,7 @@ def _table(answered: Mapping[str, Coupling]) -> str:
 def _scales(coupling: Coupling) -> str:
     scales = coupling.scales
     assert scales is not None, "asked for with scales only"  # noqa: S101 - our own invariant
-    raised = f", {scales.cells_winsorised} cells raised" if scales.cells_winsorised else ", no cell raised"
+    raised = f", {counted(scales.cells_winsorised, 'cell')} raised" if scales.cells_winsorised else ", no cell raised"
     named: dict[str, ScaleCoupling | None] = {
         "points": coupling,
         "log odds": scales.logit,

@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
 from orchestrator.analysis.answers.summary import RowSummary
 from orchestrator.analysis.statistics.intervals import Estimate
@@ -14,6 +15,7 @@ from orchestrator.analysis.trials.headline import Headline, Source
 
 MINUS = "\N{MINUS SIGN}"
 NOTHING = "\N{EN DASH}"
+ELLIPSIS = "\N{HORIZONTAL ELLIPSIS}"
 
 SOURCE_LONG = {
     Source.CONFIRM: "mean of the confirm trials",
@@ -31,6 +33,25 @@ STATE_WORDS = {"COMPLETE": "complete", "DIVERGED": "diverged", "PRUNED": "pruned
 def visible(text: str) -> str:
     """The text with a sign for each character that cannot be shown or would change how its surroundings are."""
     return text if text.isprintable() else _UNSHOWABLE.sub("\N{REPLACEMENT CHARACTER}", text)
+
+
+def visible_strings(value: Any) -> Any:
+    """A JSON value with all of its strings as `visible` has them."""
+    if isinstance(value, str):
+        return visible(value)
+    if isinstance(value, list | tuple):
+        return [visible_strings(item) for item in value]
+    if isinstance(value, dict):
+        return {visible_strings(key): visible_strings(item) for key, item in value.items()}
+    return value
+
+
+def short(name: str, letters: int = 26) -> str:
+    """A name as a label: of a long one both ends, as names of one kind often begin alike."""
+    if len(name) <= letters:
+        return name
+    kept = letters - 1
+    return f"{name[: kept - kept // 2]}{ELLIPSIS}{name[-(kept // 2) :]}"
 
 
 def percent(fraction: float | None, digits: int = 2) -> str:

@@ -8,7 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from orchestrator.analysis.statistics.intervals import CONFIDENCE
+from orchestrator.analysis.statistics.correlation import kendall, spearman
+from orchestrator.analysis.statistics.intervals import TAILS, Estimate, mean_interval
+from orchestrator.analysis.statistics.replicates import tied
 
 Floats = NDArray[np.float64]
 
@@ -27,20 +29,6 @@ class WelchDifferences:
     scores only: an interval of no width would claim certainty."""
     high: Floats
     """As `low`."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MeanDifference:
-    """The mean of paired differences, in the scores' unit."""
-
-    mean: float
-    n: int
-    """Differences behind it."""
-    sd: float | None
-    """Of the differences, divisor n - 1; None below two."""
-    low: float | None
-    """Student's t interval of the mean at `CONFIDENCE`; None below two, or where all differences are equal."""
-    high: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +63,7 @@ def welch_differences(first: Floats, second: Floats) -> WelchDifferences:
     with np.errstate(divide="ignore", invalid="ignore"):
         total = share + other_share
         freedom = total**2 / (share**2 / (n - 1) + other_share**2 / (m - 1))
-        half = stats.t.ppf((1 + CONFIDENCE) / 2, freedom) * np.sqrt(total)
+        half = stats.t.ppf(TAILS[1], freedom) * np.sqrt(total)
     half[~(total > 0)] = np.nan
     difference = other_mean - mean
     return WelchDifferences(difference=difference, low=difference - half, high=difference + half)
@@ -93,35 +81,14 @@ def _moments(scores: Floats) -> tuple[Floats, Floats, Floats]:
     return n, mean, share
 
 
-def mean_difference(differences: Floats) -> MeanDifference | None:
+def mean_difference(differences: Floats) -> Estimate | None:
     """The mean of differences with Student's t interval; None without any.
 
     Args:
         differences: Any shape, NaN where there is none. The interval takes them as independent of each other.
     """
     found = differences[np.isfinite(differences)]
-    n = len(found)
-    if not n:
-        return None
-    mean = float(found.mean())
-    if n == 1:
-        return MeanDifference(mean=mean, n=1, sd=None, low=None, high=None)
-    if np.ptp(found) <= _ROUNDING * np.abs(found).max():
-        return MeanDifference(mean=mean, n=n, sd=0.0, low=None, high=None)
-    sd = float(found.std(ddof=1))
-    half = float(stats.t.ppf((1 + CONFIDENCE) / 2, n - 1)) * sd / np.sqrt(n)
-    return MeanDifference(mean=mean, n=n, sd=sd, low=mean - half, high=mean + half)
-
-
-def correlation(first: Floats, second: Floats) -> float | None:
-    """Pearson's correlation of the entries that both tables have; None below three, or where one is constant.
-
-    Args:
-        first: Any shape, NaN where there is no value.
-        second: The same shape.
-    """
-    there = np.isfinite(first) & np.isfinite(second)
-    return _pearson(first[there], second[there])
+    return mean_interval(found.tolist()) if found.size else None
 
 
 def order_agreement(first: Floats, second: Floats) -> OrderAgreement:
@@ -138,33 +105,18 @@ def order_agreement(first: Floats, second: Floats) -> OrderAgreement:
     """
     if first.ndim != 2 or first.shape != second.shape:
         raise ValueError(f"two tables of one layout are needed, not shapes {first.shape} and {second.shape}")
+    first, second = tied(first), tied(second)
     there = np.isfinite(first) & np.isfinite(second)
     whole = there.all(axis=1)
-    spearman = None
+    of_mean_ranks = None
     if whole.sum() >= 2:
         mean_ranks = [stats.rankdata(-table[whole], axis=1).mean(axis=0) for table in (first, second)]
-        spearman = _pearson(stats.rankdata(mean_ranks[0]), stats.rankdata(mean_ranks[1]))
-    kendall = tuple(_tau(first[row, there[row]], second[row, there[row]]) for row in range(len(first)))
-    known = [tau for tau in kendall if tau is not None]
+        of_mean_ranks = spearman(*mean_ranks)
+    taus = tuple(kendall(first[row, there[row]], second[row, there[row]]) for row in range(len(first)))
+    known = [tau for tau in taus if tau is not None]
     return OrderAgreement(
         rows=int(whole.sum()),
-        spearman_of_mean_ranks=spearman,
-        kendall=kendall,
+        spearman_of_mean_ranks=of_mean_ranks,
+        kendall=taus,
         mean_kendall=float(np.mean(known)) if known else None,
     )
-
-
-def _pearson(first: Floats, second: Floats) -> float | None:
-    if len(first) < 3 or any(np.ptp(values) <= _ROUNDING * np.abs(values).max() for values in (first, second)):
-        return None
-    x, y = first - first.mean(), second - second.mean()
-    return float(np.clip(x @ y / (np.linalg.norm(x) * np.linalg.norm(y)), -1.0, 1.0))
-
-
-def _tau(first: Floats, second: Floats) -> float | None:
-    if len(first) < 3:
-        return None
-    upper = np.triu_indices(len(first), k=1)
-    signs = [np.sign(values[:, None] - values[None, :])[upper] for values in (first, second)]
-    norm = float(np.sqrt(np.abs(signs[0]).sum() * np.abs(signs[1]).sum()))
-    return float(np.clip(signs[0] @ signs[1] / norm, -1.0, 1.0)) if norm > 0 else None

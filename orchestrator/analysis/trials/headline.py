@@ -57,7 +57,7 @@ def headline_of(trials: Sequence[TrialRow]) -> Headline | None:
 def _mean_of(found: list[tuple[TrialRow, float]], source: Source) -> Headline:
     return Headline(
         source=source,
-        estimate=mean_interval([score for _, score in found]),
+        estimate=mean_interval([score for _, score in found], support=(0.0, 1.0)),
         diverged=sum(trial.state == "DIVERGED" for trial, _ in found),
         candidates=len(found),
         trials=tuple(trial for trial, _ in found),
