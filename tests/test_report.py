@@ -490,6 +490,11 @@ def test_a_partial_sweep_says_what_is_missing(
 def test_a_sweep_of_one_cell_and_few_epochs(browser: webdriver.Chrome, tmp_path: Path, epochs: int) -> None:
     opened(browser, written(sweep_rows.made_up_sweep(["a"], ["b"], epochs=epochs, seeds=1), tmp_path))
     assert all(number > 0 for number in marks(browser).values())
+    ticks = browser.execute_script(
+        "return [...document.querySelectorAll(\"[data-chart=learning-curves] [aria-label^='X-axis'] text\")]"
+        ".map(text => text.textContent).filter(text => text !== 'epoch')"
+    )
+    assert len(set(ticks)) == len(ticks) >= epochs
 
 
 @pytest.mark.browser
