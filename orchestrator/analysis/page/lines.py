@@ -61,7 +61,7 @@ def span_of(values: Iterable[float | None], *, room: float = 0.0, base: int | No
     known = [value for value in values if value is not None]
     if not base:
         low, high = min(known), max(known)
-        more = room * (high - low) or (0.5 if low == high else 0.0)
+        more = room * (high - low) or (1.0 if low == high else 0.0)
         return Span(low=low - more, high=high + more)
     low, high = math.log10(min(known)), math.log10(max(known))
     more = room * (high - low) or (0.3 if low == high else 0.0)

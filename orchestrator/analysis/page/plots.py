@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import altair as alt
 
@@ -12,7 +13,7 @@ from orchestrator.analysis.answers.learning_curves import CurveSet
 from orchestrator.analysis.answers.rate_points import ResponsePoint, ResponseSet
 from orchestrator.analysis.answers.summary import SweepSummary
 from orchestrator.analysis.page import lines, wording
-from orchestrator.analysis.page.lines import PATH, Frame, span_of
+from orchestrator.analysis.page.lines import PATH, Frame, Span, span_of
 from orchestrator.analysis.page.panels import (
     HEIGHT,
     chosen_optimizer,
@@ -64,7 +65,7 @@ def learning_curves(curves: CurveSet, labels: Mapping[CellKey, str], optimizers:
         lines.strokes(
             frame,
             alt.Chart(alt.InlineData(values=values)),
-            x=alt.Axis(title="epoch", tickMinStep=1, tickCount=5, format="d", grid=False),
+            x=alt.Axis(title="epoch", format="d", grid=False, **_whole_ticks(frame.x)),
             y=alt.Axis(title="validation accuracy (%)", tickCount=4),
         )
         .encode(
@@ -83,6 +84,12 @@ def learning_curves(curves: CurveSet, labels: Mapping[CellKey, str], optimizers:
         "accuracy (%)": "accuracy",
     }
     return panels(panel, rows).properties(usermeta=lines.nearest("epoch", "accuracy", shown))
+
+
+def _whole_ticks(span: Span) -> dict[str, Any]:
+    """About five ticks at whole numbers: left alone the library puts some between them where there are few."""
+    whole = range(math.ceil(span.low), math.floor(span.high) + 1)
+    return {"values": list(whole)} if len(whole) <= 6 else {"tickCount": 5}
 
 
 def _percent(share: float) -> float | None:
