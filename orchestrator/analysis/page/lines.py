@@ -17,6 +17,8 @@ PATH = "path"
 """Field of a record that holds its outline."""
 UNIT = 4
 """Size of a symbol whose outline is in pixels: Vega scales outlines by half the root of the size."""
+ROOM = 0.04
+"""Share of the range of all values that is left free at each end of an axis."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
