@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from rich.table import Table
-
-from orchestrator.terminal.tables import table_of
 from search_spaces.backbones import expand_backbones, form_for, image_size_for
 from search_spaces.datasets import get_dataset
 from search_spaces.optimizers import list_optimizers
@@ -39,15 +35,3 @@ def check_grid(*, batch_size: int, precision: Precision, backbones: Sequence[str
         info = resolve_backbone(name)
         size = image_size_for(info, get_dataset("cifar100").image_size, None)
         yield from checker.check(form_for(info, size), size, list_optimizers())
-
-
-def grid_table(checks: Sequence[StepCheck]) -> Table:
-    """Seconds of every step, a backbone in each column; a pair that cannot train says so."""
-    cells: dict[str, dict[str, str]] = defaultdict(dict)
-    for check in checks:
-        cells[check.optimizer][check.backbone] = "BAD" if check.error else f"{check.seconds:.2f}"
-    backbones = list(dict.fromkeys(check.backbone for check in checks))
-    rows = [(optimizer, *(cells[optimizer].get(name, "") for name in backbones)) for optimizer in cells]
-    passed = sum(check.error is None for check in checks)
-    title = f"one training step of each pair, in seconds: {passed} of {len(checks)} pairs train"
-    return table_of(("optimizer", *backbones), rows, title)

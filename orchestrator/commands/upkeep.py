@@ -121,7 +121,8 @@ def doctor(
 
 
 def _check_grid(backbones: list[str], batch_size: int, precision: Precision, *, as_json: bool) -> int:
-    from orchestrator.grid_check import check_grid, grid_table
+    from orchestrator.grid_check import check_grid
+    from orchestrator.terminal.tables import grid_table
 
     checks = []
     for check in check_grid(batch_size=batch_size, precision=precision, backbones=backbones):

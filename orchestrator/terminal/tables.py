@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Group
 from rich.table import Table
@@ -16,6 +17,9 @@ from orchestrator.planning.plan import Plan
 from orchestrator.status import CellStatus, SweepStatus
 from orchestrator.store.compaction import CompactionSummary
 from trainers.data.dataset_info import resolve_dataset
+
+if TYPE_CHECKING:
+    from trainers.step_check import StepCheck
 
 MARKS = {"COMPLETE": "", "DIVERGED": "div", "PRUNED": "pruned", "FAIL": "fail"}
 
@@ -76,6 +80,18 @@ def _plan_table(plan: Plan) -> Table:
     ]
     rows.append(("all", plan.trials, plan.epochs))
     return table_of(("role", "trials", "epochs"), rows, f"{plan.spec.sweep.name}: {len(plan.cells)} cells")
+
+
+def grid_table(checks: Sequence[StepCheck]) -> Table:
+    """Seconds of every step, a backbone in each column; a pair that cannot train says so."""
+    cells: dict[str, dict[str, str]] = defaultdict(dict)
+    for check in checks:
+        cells[check.optimizer][check.backbone] = "BAD" if check.error else f"{check.seconds:.2f}"
+    backbones = list(dict.fromkeys(check.backbone for check in checks))
+    rows = [(optimizer, *(cells[optimizer].get(name, "") for name in backbones)) for optimizer in cells]
+    passed = sum(check.error is None for check in checks)
+    title = f"one training step of each pair, in seconds: {passed} of {len(checks)} pairs train"
+    return table_of(("optimizer", *backbones), rows, title)
 
 
 def compaction_table(summaries: Iterable[tuple[str, CompactionSummary]]) -> Table:
