@@ -87,7 +87,10 @@ def _table(regret: RegretAnswer, labels: dict[tuple[str, str], str]) -> str:
 
 
 def _probability(row: BestOfBackbone) -> str:
-    return wording.NOTHING if row.probability_best is None else f"{100 * row.probability_best:.0f} %"
+    if row.probability_best is None:
+        return wording.NOTHING
+    # Draws never show certainty.
+    return "> 99 %" if row.probability_best > 0.99 else f"{100 * row.probability_best:.0f} %"
 
 
 def _optimizer_table(regret: RegretAnswer) -> str:

@@ -151,7 +151,7 @@ def _scales(coupling: Coupling) -> str:
     }
     return tables.table(
         "The same results measured otherwise: coupling that vanishes on another scale is one of scale; coupling of "
-        "ranks changes who is best.",
+        "ranks changes the order of optimizers.",
         ("scale",),
         ("interaction, SS share", "omega²", "index", "p", "re-ranking"),
         (
