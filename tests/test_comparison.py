@@ -214,7 +214,7 @@ def test_the_command(call: Call) -> None:
     assert (answer.code, answer.err) == (0, "")
     assert "two minus one, in percentage points:" in answer.out
     assert "same best optimizer: 1 of 2 backbones" in answer.out
-    assert "coupling in one, on the common cells: share of the interaction 0." in answer.out
+    assert "coupling in one, on the common cells: interaction's share of the sums of squares 0." in answer.out
     assert "only in two: 2 cells (b with adan, d with sgd)" in answer.out
     for arguments, sentence in (
         (["one", "one"], "one is one sweep; name two to compare"),

@@ -42,8 +42,8 @@ def _sentences(found: Comparison) -> Iterator[str]:
         noise = ", noise included" if coupling.noise_separated is False else ""
         p_value = "" if coupling.p_wild is None else f", p = {coupling.p_wild:.3f} (wild bootstrap)"
         yield (
-            f"coupling in {name}, on the common cells: share of the interaction {_number(coupling.share)}, "
-            f"index {_number(coupling.index)}{noise}{p_value}"
+            f"coupling in {name}, on the common cells: interaction's share of the sums of squares "
+            f"{_number(coupling.share)}, index {_number(coupling.index)}{noise}{p_value}"
         )
     for name, cells in ((a, found.only_a), (b, found.only_b)):
         if cells:
