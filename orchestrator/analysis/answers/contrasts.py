@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from orchestrator.analysis.answers.complete_table import TIE_DECIMALS, CompleteTable, LeftOut, complete_part
+from orchestrator.analysis.answers.complete_table import CompleteTable, LeftOut, complete_part
 from orchestrator.analysis.answers.groups import (
     ADAPTIVE_CATEGORY,
     CLASSICAL,
@@ -93,7 +93,7 @@ def contrast_answer(table: ScoreTable, *, rng: np.random.Generator) -> ContrastA
     scales = {
         "points": means,
         "winsorised": winsorised(means)[:, :, 0],
-        "ranks": -rank_rows(np.round(means, TIE_DECIMALS)),
+        "ranks": -rank_rows(means),
     }
     residuals, discoveries = _residuals(complete)
     return ContrastAnswer(
