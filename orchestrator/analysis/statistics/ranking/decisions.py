@@ -80,6 +80,9 @@ def regrets(table: NDArray[np.float64]) -> Regrets | None:
 
     Returns:
         None for a table without rows or with fewer than two columns.
+
+    Raises:
+        ValueError: It is no table, or a cell is missing.
     """
     if table.ndim != 2 or not np.isfinite(table).all():
         raise ValueError("regret needs a complete table of rows and columns; leave out rows with missing cells first")

@@ -47,7 +47,10 @@ def compare_columns(
     Args:
         table: Shape (n, k), one value per cell, NaN where missing; higher is better.
         pairs: Column numbers to compare.
-        margin: Differences below it, in the table's unit, do not matter.
+        margin: Differences below it, in the table's unit, do not matter; the default is for percentage points.
+
+    Raises:
+        ValueError: It is no table, or the margin is not above 0.
     """
     if table.ndim != 2 or margin <= 0:
         raise ValueError("pairs of columns need a table of rows and columns, and a margin above 0")
