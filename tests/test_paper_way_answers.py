@@ -9,7 +9,8 @@ import pytest
 from scipy.stats import spearmanr
 
 from orchestrator.analysis.answers.as_json import as_json
-from orchestrator.analysis.answers.paper_way import PaperWay, paper_way
+from orchestrator.analysis.answers.paper_way import paper_way
+from orchestrator.analysis.answers.paper_way_records import PaperWay
 from orchestrator.analysis.statistics.robustness.hp_distance import Ties, hp_distances, own_list_steps
 from orchestrator.analysis.trials.score_tables import score_tables
 from orchestrator.store.schema import TrialRow

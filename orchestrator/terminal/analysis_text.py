@@ -8,7 +8,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from orchestrator.analysis.answers.analysis import Analysis
-from orchestrator.analysis.answers.paper_way import PaperWay
+from orchestrator.analysis.answers.paper_way_records import PaperWay
 from orchestrator.analysis.answers.regret import BestOfBackbone
 from orchestrator.analysis.answers.variance_parts import variance_parts
 from orchestrator.analysis.answers.verdict import verdict

@@ -15,7 +15,8 @@ from orchestrator.analysis.answers.coupling import coupling_section
 from orchestrator.analysis.answers.coupling_records import CouplingSection
 from orchestrator.analysis.answers.failures import FailureAnswer, failure_answer
 from orchestrator.analysis.answers.optimizers import OptimizerSensitivity, optimizer_sensitivities
-from orchestrator.analysis.answers.paper_way import PaperWay, paper_way
+from orchestrator.analysis.answers.paper_way import paper_way
+from orchestrator.analysis.answers.paper_way_records import PaperWay
 from orchestrator.analysis.answers.ranks import RankAnswer, rank_answer
 from orchestrator.analysis.answers.regret import RegretAnswer, regret_answer
 from orchestrator.analysis.answers.robustness import robustness

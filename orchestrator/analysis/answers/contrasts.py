@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from orchestrator.analysis.statistics.coupling.additive import additive_fit
 from orchestrator.analysis.statistics.coupling.contrasts import (
     BlockShare,
     InteractionContrast,
@@ -156,15 +157,15 @@ def _family_by_category(
 
 def _residuals(complete: CompleteTable) -> tuple[tuple[ResidualAnswer, ...], int | None]:
     """Every cell of a complete table, and how many of them are discoveries."""
-    means = complete.means
-    residual = means - means.mean(axis=1, keepdims=True) - means.mean(axis=0) + means.mean()
+    fit = additive_fit(complete.means)
+    assert fit is not None, "a complete table has a fit"  # noqa: S101 - our own invariant
     found = residual_map(complete.scores)
     cells = tuple(
         ResidualAnswer(
             backbone=row.backbone,
             recipe=row.recipe,
             optimizer=optimizer,
-            residual=float(residual[i, j]),
+            residual=float(fit.residuals[i, j]),
             p=float(found.p[i, j]) if found else None,
             p_adjusted=float(found.p_adjusted[i, j]) if found else None,
         )

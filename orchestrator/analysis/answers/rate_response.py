@@ -60,6 +60,18 @@ class RateResponse:
     asymmetry: float | None
     """(right - left) / (right + left)."""
 
+    @property
+    def best_rate(self) -> float:
+        """The learning rate of the best point."""
+        return float(10 ** max(self.bins, key=lambda one: one.best).log10_lr)
+
+    @property
+    def good_rates(self) -> tuple[float, float] | None:
+        """The lowest and the highest learning rate of the width; None without one."""
+        if self.width_low is None or self.width_high is None:
+            return None
+        return float(10**self.width_low), float(10**self.width_high)
+
 
 def rate_response(design: Design, key: CellKey, scores: Mapping[int, float], epsilon: float) -> RateResponse | None:
     """The response of one cell; None without two points that have a learning rate.

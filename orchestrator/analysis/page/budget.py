@@ -32,7 +32,7 @@ def _caption(answer: CouplingByBudget) -> str:
         "Standard deviation of the interaction of backbone and optimizer, in percentage points, when every cell is "
         "tuned by n random trials. A curve that falls to zero says that tuning removes the coupling: backbones then "
         "only differ in how much tuning they need; one that stays up says that they prefer different optimizers "
-        "however well these are tuned. Bars: 95 % intervals; an estimate below zero stands at zero.",
+        "also with the largest of these budgets. Bars: 95 % intervals; an estimate below zero stands at zero.",
         f"From {counted(answer.points, 'design point')} of {counted(answer.backbones, 'backbone')} and "
         f"{counted(answer.optimizers, 'optimizer')}.",
     ]

@@ -33,16 +33,14 @@ def good_rates_section(
         optimizers: In the order of the spec.
         default_rates: Default learning rate of the optimizers for which one is known.
     """
-    ranges = {
-        key_of(cell): cell.lr_response for cell in cells if cell.lr_response and cell.lr_response.width is not None
-    }
+    ranges = {key_of(cell): cell.lr_response for cell in cells if cell.lr_response and cell.lr_response.good_rates}
     if not ranges:
         return Section()
     epsilon = next(iter(ranges.values())).epsilon
     caption = (
-        f"Learning rates within {epsilon:g} percentage point of the best one, the other hyper-parameters as the "
-        "design has them: the wider, the less the choice matters. Dot: the best. Triangle: the rates tried end "
-        "there, so the range may go on. Upright stroke: the optimizer's default."
+        f"Learning rates around the best one at which the best design score is at most {epsilon:g} percentage point "
+        "lower: the wider, the less the choice matters. Noise of that size makes ranges too narrow. Dot: the best. "
+        "Triangle: the rates tried end there, so the range may go on. Upright stroke: the optimizer's default."
     )
     if len(ranges) < len(cells):
         caption += f" {counted(len(cells) - len(ranges), 'cell')} of {len(cells)} have too few points for a range."
@@ -129,14 +127,14 @@ def _powers_of_ten(values: Sequence[Mapping[str, Any]]) -> list[float]:
 
 
 def _record(key: CellKey, found: RateResponse, row: str, place: int, default: float | None) -> dict[str, Any]:
-    low, high = found.width_low or 0.0, found.width_high or 0.0
+    low, high = _ends(found)
     return {
         "row": row,
         "place": place,
         "optimizer": key.optimizer,
-        "low": float(f"{10**low:.4g}"),
-        "high": float(f"{10**high:.4g}"),
-        "best": float(f"{_best_rate(found):.4g}"),
+        "low": float(f"{low:.4g}"),
+        "high": float(f"{high:.4g}"),
+        "best": float(f"{found.best_rate:.4g}"),
         "low_open": found.censored in ("low", "both"),
         "high_open": found.censored in ("high", "both"),
         "decades": _decades(found),
@@ -144,13 +142,13 @@ def _record(key: CellKey, found: RateResponse, row: str, place: int, default: fl
     }
 
 
-def _best_rate(found: RateResponse) -> float:
-    best: float = 10 ** max(found.bins, key=lambda one: one.best).log10_lr
-    return best
+def _ends(found: RateResponse) -> tuple[float, float]:
+    assert found.good_rates is not None, "cells without a range are left out"  # noqa: S101 - our own invariant
+    return found.good_rates
 
 
 def _decades(found: RateResponse) -> str:
-    return f"{'at least ' if found.censored else ''}{found.width or 0.0:.2f}"
+    return f"{'at least ' if found.censored else ''}{wording.number(found.width)}"
 
 
 def _table(
@@ -164,9 +162,8 @@ def _table(
             (
                 labels[key],
                 key.optimizer,
-                f"{_best_rate(found):.3g}",
-                f"{10 ** (found.width_low or 0.0):.3g}",
-                f"{10 ** (found.width_high or 0.0):.3g}",
+                f"{found.best_rate:.3g}",
+                *(f"{rate:.3g}" for rate in _ends(found)),
                 _decades(found),
                 f"{default_rates[key.optimizer]:.3g}" if key.optimizer in default_rates else wording.NOTHING,
                 wording.number(found.left_slope),

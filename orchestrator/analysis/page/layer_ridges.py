@@ -11,7 +11,7 @@ import altair as alt
 from orchestrator.analysis.answers.layer_profiles import LayerProfile
 from orchestrator.analysis.answers.layers import LayerAnswer
 from orchestrator.analysis.page import lines, tables, wording
-from orchestrator.analysis.page.lines import PATH, Frame, Span, span_of
+from orchestrator.analysis.page.lines import PATH, ROOM, Frame, Span, span_of
 from orchestrator.analysis.page.panels import (
     chosen_optimizer,
     in_use,
@@ -115,7 +115,7 @@ def _chart(
 
 
 def _frame(profiles: Sequence[LayerProfile], width: int) -> Frame:
-    values = span_of((value for profile in profiles for value in profile.value), room=0.04)
+    values = span_of((value for profile in profiles for value in profile.value), room=ROOM)
     return Frame(x=Span(low=0, high=100), y=values, width=width, height=PANEL_HEIGHT)
 
 

@@ -17,6 +17,8 @@ PATH = "path"
 """Field of a record that holds its outline."""
 UNIT = 4
 """Size of a symbol whose outline is in pixels: Vega scales outlines by half the root of the size."""
+ROOM = 0.04
+"""Share of the range of all values that is left free at each end of an axis."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +63,7 @@ def span_of(values: Iterable[float | None], *, room: float = 0.0, base: int | No
     known = [value for value in values if value is not None]
     if not base:
         low, high = min(known), max(known)
-        more = room * (high - low) or (0.5 if low == high else 0.0)
+        more = room * (high - low) or (1.0 if low == high else 0.0)
         return Span(low=low - more, high=high + more)
     low, high = math.log10(min(known)), math.log10(max(known))
     more = room * (high - low) or (0.3 if low == high else 0.0)

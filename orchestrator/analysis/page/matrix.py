@@ -70,7 +70,7 @@ def _sure(matrix: Matrix) -> str:
         return "; none is outlined: all together show coupling, but none by itself is beyond noise"
     return (
         f"; outlined are the {counted(matrix.n_discoveries, 'cell')} that noise does not explain (adjusted p below "
-        f"{LEVEL:g}: about one in twenty of these is false)"
+        f"{LEVEL:g}: on average at most one in twenty of these is false)"
     )
 
 

@@ -15,7 +15,8 @@ OPEN_ROWS = 24
 """Rows of a table that stands open on the page."""
 COLUMNS = {
     "sd over seeds": "points, pooled over cells, with its degrees of freedom",
-    "sd over the others": "of a backbone's results over optimizers, of an optimizer's over backbones",
+    "sd over the others": "of a backbone's results over optimizers; of an optimizer's over backbones, each less its "
+    "backbone's mean",
     "hp distance": "mean steps of tuned learning rate and weight decay from their mode, each on its own list",
     "from default": "decades from the default learning rate to the nearest one within a point of the best, median; "
     "in brackets, cells whose default is itself as good",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import altair as alt
 
@@ -82,7 +83,21 @@ def _chart(drawn: Sequence[OptimizerSensitivity], optimizers: Sequence[str]) -> 
         }
         for at, one in enumerate(drawn)
     ]
-    base = alt.Chart(alt.InlineData(values=values)).encode(
+    points = _base(values, across, up).mark_point(filled=True, size=95, opacity=1)
+    points = points.encode(color=alt.Color("optimizer:N", scale=colour_scale(optimizers), legend=None))
+    # One layer for each name: an offset cannot be read from the data.
+    names = [
+        alt.Chart(alt.InlineData(values=[value]))
+        .mark_text(dx=place.dx, dy=place.dy, align=place.align, baseline="middle", fontSize=12, color="currentColor")
+        .encode(x="x:Q", y="y:Q", text="name:N")
+        for value, place in zip(values, places, strict=True)
+    ]
+    return alt.layer(points, *names).properties(width=WIDTH, height=HEIGHT)
+
+
+def _base(values: list[dict[str, Any]], across: list[float], up: list[float]) -> alt.Chart:
+    """The axes, and what pointing at an optimizer shows."""
+    chart: alt.Chart = alt.Chart(alt.InlineData(values=values)).encode(
         x=alt.X(
             "x:Q",
             title="points lost by one setting for all backbones",
@@ -105,17 +120,7 @@ def _chart(drawn: Sequence[OptimizerSensitivity], optimizers: Sequence[str]) -> 
             alt.Tooltip("diverged:N", title="diverged (%)"),
         ],
     )
-    points = base.mark_point(filled=True, size=95, opacity=1).encode(
-        color=alt.Color("optimizer:N", scale=colour_scale(optimizers), legend=None)
-    )
-    # One layer for each name: an offset cannot be read from the data.
-    names = [
-        alt.Chart(alt.InlineData(values=[value]))
-        .mark_text(dx=place.dx, dy=place.dy, align=place.align, baseline="middle", fontSize=12, color="currentColor")
-        .encode(x="x:Q", y="y:Q", text="name:N")
-        for value, place in zip(values, places, strict=True)
-    ]
-    return alt.layer(points, *names).properties(width=WIDTH, height=HEIGHT)
+    return chart
 
 
 def _domain(values: Sequence[float]) -> list[float]:

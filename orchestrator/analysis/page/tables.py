@@ -1,17 +1,12 @@
-"""The tables behind the plots: the same numbers for those who cannot see a plot or want to copy from it."""
+"""Tables of the page: beside every plot the same numbers, for those who cannot see it or want to copy from it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from html import escape
 
-from orchestrator.analysis.answers.learning_curves import CurveSet
-from orchestrator.analysis.answers.rate_points import ResponseSet
-from orchestrator.analysis.answers.summary import SweepSummary
 from orchestrator.analysis.page import wording
 from orchestrator.analysis.page.document import json_text
-from orchestrator.analysis.trials.cells import CellKey
-from orchestrator.analysis.trials.sweep_data import Failure
 
 LONG = 500
 """Rows from which a table would make the page slow to open."""
@@ -57,81 +52,3 @@ def folded(summary: str, content: str) -> str:
 def shown(summary: str, content: str) -> str:
     """A table that stands open on the page, and scrolls where there is no room for it."""
     return f'<div class="scroll" role="region" aria-label="{escape(summary)}" tabindex="0">{content}</div>'
-
-
-def curves_table(curves: CurveSet, labels: Mapping[CellKey, str]) -> str:
-    """Where each learning curve starts, peaks and ends."""
-    return table(
-        "Validation accuracy in percent. Diverged trials end early.",
-        ("backbone", "optimizer", "line", "role"),
-        ("epochs", "first epoch", "highest", "last epoch"),
-        (
-            (
-                labels[line.key],
-                line.key.optimizer,
-                line.name,
-                line.role,
-                str(line.epochs[-1]),
-                wording.percent(line.val_top1[0]),
-                wording.percent(max(line.val_top1)),
-                wording.percent(line.val_top1[-1]),
-            )
-            for line in curves.lines
-        ),
-    )
-
-
-def response_table(response: ResponseSet, labels: Mapping[CellKey, str]) -> str:
-    """Each design trial that is drawn."""
-    return table(
-        "Design trials with a score.",
-        ("backbone", "optimizer", "state"),
-        ("design point", "learning rate", "score (%)"),
-        (
-            (
-                labels[point.key],
-                point.key.optimizer,
-                wording.STATE_WORDS.get(point.state, point.state),
-                str(point.number),
-                f"{point.lr:.3g}",
-                wording.percent(point.score),
-            )
-            for point in response.points
-        ),
-    )
-
-
-def counts_table(summary: SweepSummary) -> str:
-    """Trials of every cell by role and state."""
-    return table(
-        "Trials that ended.",
-        ("backbone", "optimizer", "role"),
-        tuple(wording.STATE_WORDS.values()),
-        (
-            (row.label, cell.key.optimizer, role.role, *(str(number) for _, number in role.counts.by_state()))
-            for row in summary.rows
-            for cell in row.cells
-            for role in cell.roles
-        ),
-    )
-
-
-def failures_table(failures: Sequence[Failure], labels: Mapping[CellKey, str]) -> str:
-    """The failed trials and why."""
-    return table(
-        "Failed trials gave no result. `bocb logs TRIAL` shows the traceback, `bocb resume` retries them.",
-        ("trial", "backbone", "optimizer", "role", "reason", "exception"),
-        ("attempts",),
-        (
-            (
-                failure.trial_id,
-                labels[failure.key],
-                failure.key.optimizer,
-                failure.role,
-                failure.reason or wording.NOTHING,
-                failure.exception or wording.NOTHING,
-                str(failure.attempts),
-            )
-            for failure in failures
-        ),
-    )

@@ -70,7 +70,8 @@ def _caption(drawn: Sequence[CellSensitivity], cells: int, optimizers: Sequence[
     if len(optimizers) > ALL_BANDS:
         bands += "; click an optimizer in the legend to see its own"
     parts = [
-        "Best score that n random trials can be expected to find, estimated without bias from the common design. "
+        "Best score that n random trials can be expected to find, from the common design: a little too high, as its "
+        "points are spread more evenly than random ones. "
         "Solid: up to half of the cell's design points. Thin and dashed: beyond, where few points decide. "
         f"{bands}.",
         f"Cells have {fewest if fewest == most else f'{fewest} to {most}'} design "
