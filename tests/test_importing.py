@@ -82,6 +82,13 @@ def test_unknown_names_stay_as_they_are_and_are_told() -> None:
     assert any("Mein Netz é" in remark for remark in results.remarks)
 
 
+def test_percent_is_doubted_where_every_accuracy_would_be_tiny_and_not_where_there_is_none() -> None:
+    fractions = parse("backbone,optimizer,top1\na,x,0.71\na,y,0.7\n", percent=True)
+    assert any("leave --percent out" in remark for remark in fractions.remarks)
+    diverged = parse("backbone,optimizer,top1,state\na,x,,DIVERGED\n", percent=True, classes=100)
+    assert not any("percent" in remark for remark in diverged.remarks)
+
+
 def test_results_without_seeds_are_replicates_in_order_and_with_seeds_by_seed() -> None:
     plain = parse("backbone,optimizer,top1\na,x,0.1\nb,x,0.2\na,x,0.3\n")
     assert [(r.replicate, r.seed) for r in plain.results] == [(0, None), (0, None), (1, None)]

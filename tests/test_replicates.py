@@ -64,6 +64,13 @@ def test_rounding_is_told_from_differences_in_any_unit(unit: float) -> None:
     np.testing.assert_array_equal(tied(np.array([NAN, 0.0])), [NAN, 0.0])
 
 
+@pytest.mark.parametrize("images", [270, 360, 1797, 10_000])
+def test_means_of_equal_counts_of_right_answers_tie(images: int) -> None:
+    counts = np.random.default_rng(0).integers(0.9 * images, images, (5000, 3))
+    means = cell_means((100 * counts / images).round(10)[np.newaxis]).means[0]
+    assert len(np.unique(tied(means))) == len(np.unique(counts.sum(axis=1)))
+
+
 def test_optimizers_that_are_equal_on_paper_tie() -> None:
     means = cell_means([ALIKE, ALIKE]).means
     np.testing.assert_array_equal(rank_rows(means), [[2.5, 2.5, 2.5, 2.5, 5]] * 2)

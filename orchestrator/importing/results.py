@@ -83,7 +83,8 @@ class ImportedResults:
             strange = sorted({cell[given] for cell in self.cells}.difference(names))
             if strange:
                 said.append(f"{kind} that the catalogue does not have keep their names: {_some(strange)}")
-        if self.is_percent and max((one.score or 0.0 for one in self.results), default=0.0) <= 0.01:
+        trained = [one.score for one in self.results if one.state == "COMPLETE" and one.score is not None]
+        if self.is_percent and trained and max(trained) <= 0.01:
             said.append(f"no accuracy in {self.file} is above 1 %; leave --percent out if they are fractions")
         return tuple(said)
 

@@ -29,8 +29,8 @@ from orchestrator.analysis.statistics.paired_tables import (
     order_agreement,
     welch_differences,
 )
+from orchestrator.analysis.statistics.replicates import tied
 from orchestrator.analysis.trials.cells import RowKey
-from orchestrator.analysis.trials.complete_table import TIE_DECIMALS
 from orchestrator.analysis.trials.matched_tables import MatchedTables, match_tables
 from orchestrator.analysis.trials.score_table import DEFAULT, ROLE_OF, ScoreTable
 from orchestrator.analysis.trials.score_tables import score_tables
@@ -142,7 +142,7 @@ def _backbone(
 
 def _best(means: NDArray[np.float64], optimizers: Sequence[str]) -> tuple[str, ...]:
     """Several where they are equal but for the order of summation."""
-    means = np.round(means, TIE_DECIMALS)
+    means = tied(means)
     return tuple(name for name, mean in zip(optimizers, means, strict=True) if mean == np.nanmax(means))
 
 

@@ -17,7 +17,7 @@ from orchestrator.analysis.statistics.coupling.contrasts import (
 from orchestrator.analysis.statistics.coupling.scales import winsorised
 from orchestrator.analysis.statistics.ranking.best_columns import LEVEL, residual_map
 from orchestrator.analysis.statistics.ranking.ranks import rank_rows
-from orchestrator.analysis.trials.complete_table import TIE_DECIMALS, CompleteTable, LeftOut, complete_part
+from orchestrator.analysis.trials.complete_table import CompleteTable, LeftOut, complete_part
 from orchestrator.analysis.trials.groups import (
     ADAPTIVE_CATEGORY,
     CLASSICAL,
@@ -94,7 +94,7 @@ def contrast_answer(table: ScoreTable, *, rng: np.random.Generator) -> ContrastA
     scales = {
         "points": means,
         "winsorised": winsorised(means)[:, :, 0],
-        "ranks": -rank_rows(np.round(means, TIE_DECIMALS)),
+        "ranks": -rank_rows(means),
     }
     residuals, discoveries = _residuals(complete)
     return ContrastAnswer(

@@ -86,13 +86,13 @@ class RankAnswer:
 def rank_answer(table: ScoreTable) -> RankAnswer | None:
     """Ranks on the complete rows of one response; None with fewer than two of them, or one optimizer."""
     complete = complete_part(table)
-    found = agreement(complete.tied_means)
+    found = agreement(complete.means)
     best = regrets(complete.means)
     if found is None or best is None:
         return None
     names = complete.optimizers
     known = families(row.backbone for row in complete.rows)
-    by_family = _by_family(complete.tied_means, known)
+    by_family = _by_family(complete.means, known)
     difference = critical_difference(len(names), found.n_rows)
     bars = groups_not_separated(found.mean_ranks, difference) if difference is not None else ()
     others = [(best.generalist, other) for other in range(len(names)) if other != best.generalist]
@@ -105,7 +105,7 @@ def rank_answer(table: ScoreTable) -> RankAnswer | None:
         kendall_w=found.kendall_w,
         kendall_w_by_family={group.group: group.kendall_w for group in by_family},
         kendall_w_without_family={group.group: group.kendall_w_without for group in by_family},
-        spearman_between_families=_spearman_between(complete.tied_means, known),
+        spearman_between_families=_spearman_between(complete.means, known),
         mean_rank={name: float(rank) for name, rank in zip(names, found.mean_ranks, strict=True)},
         critical_difference=difference,
         groups=tuple(tuple(names[column] for column in bar) for bar in bars),

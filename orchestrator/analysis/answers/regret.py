@@ -103,8 +103,8 @@ def regret_answer(table: ScoreTable, *, rng: np.random.Generator) -> RegretAnswe
         rng: Simulates which optimizer is best.
     """
     complete = complete_part(table)
-    found, wins = regrets(complete.means), regrets(complete.tied_means)
-    if found is None or wins is None:
+    found = regrets(complete.means)
+    if found is None:
         return None
     names = complete.optimizers
     generalist = names[found.generalist]
@@ -113,7 +113,7 @@ def regret_answer(table: ScoreTable, *, rng: np.random.Generator) -> RegretAnswe
         response=table.response,
         mean=_by_name(names, found.mean),
         max=_by_name(names, found.maximum),
-        win_share=_by_name(names, wins.win_share),
+        win_share=_by_name(names, found.win_share),
         superiority=_by_name(names, found.superiority),
         generalist=generalist,
         generalist_regret=float(found.mean[found.generalist]),

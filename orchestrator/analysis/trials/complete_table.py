@@ -10,9 +10,6 @@ from numpy.typing import NDArray
 from orchestrator.analysis.trials.cells import RowKey
 from orchestrator.analysis.trials.score_table import ScoreTable
 
-TIE_DECIMALS = 9
-"""Accuracies are shares of counted images: means of equal counts differ in their last bits, others by 1e-4 points."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeftOut:
@@ -40,11 +37,6 @@ class CompleteTable:
     scores: NDArray[np.float64]
     """Shape (n, k, r): every cell has a replicate, not every replicate."""
     left_out: tuple[LeftOut, ...]
-
-    @property
-    def tied_means(self) -> NDArray[np.float64]:
-        """`means` for ranks and wins: equal where accuracies are equal but for the order of summation."""
-        return np.round(self.means, TIE_DECIMALS)
 
     @property
     def n_backbones(self) -> int:

@@ -91,6 +91,9 @@ def additive_space(counts: ArrayLike) -> AdditiveSpace | None:
     Returns:
         None where a row or a column effect is not defined: fewer than two of either, or cells that fall into parts
         with no row or column in common.
+
+    Raises:
+        ValueError: `counts` is no table.
     """
     table = np.asarray(counts, dtype=np.float64)
     if table.ndim != 2:

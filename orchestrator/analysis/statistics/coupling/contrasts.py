@@ -80,6 +80,9 @@ def interaction_contrast(
 
     Returns:
         None where a group of rows or columns is empty.
+
+    Raises:
+        ValueError: A row or a column is in both groups.
     """
     if set(first_rows) & set(second_rows) or set(favoured) & set(others):
         raise ValueError("a row or column can be in one of the two groups only")
@@ -139,6 +142,9 @@ def block_share(
 
     Returns:
         None where there is one group only, or no interaction.
+
+    Raises:
+        ValueError: A cell is missing, or the groups are not as many as rows and columns.
     """
     if table.shape != (len(row_groups), len(column_groups)) or not np.isfinite(table).all():
         raise ValueError("a block share needs a complete table, and one group for each of its rows and columns")

@@ -45,7 +45,7 @@ def rank_scale(scores: ArrayLike) -> NDArray[np.float64]:
     """
     array = as_scores(scores)
     there = np.isfinite(array)
-    ranks = rankdata(array.reshape(len(array), -1), axis=1, nan_policy="omit").reshape(array.shape)
+    ranks = rankdata(tied(array).reshape(len(array), -1), axis=1, nan_policy="omit").reshape(array.shape)
     number = np.maximum(there.sum(axis=(1, 2)), 1)
     spread = there.any(axis=2).sum(axis=1) / number
     return np.where(there, (ranks - 0.5) * spread[:, np.newaxis, np.newaxis] + 0.5, np.nan)

@@ -80,15 +80,17 @@ def regrets(table: NDArray[np.float64]) -> Regrets | None:
 
     Returns:
         None for a table without rows or with fewer than two columns.
+
+    Raises:
+        ValueError: It is no table, or a cell is missing.
     """
     if table.ndim != 2 or not np.isfinite(table).all():
         raise ValueError("regret needs a complete table of rows and columns; leave out rows with missing cells first")
     n, k = table.shape
     if n == 0 or k < 2:
         return None
-    table = tied(table)
     regret = table.max(axis=1, keepdims=True) - table
-    wins = regret == 0
+    wins = tied(regret, scale=table) == 0
     mean = regret.mean(axis=0)
     return Regrets(
         regret=regret,
@@ -96,7 +98,7 @@ def regrets(table: NDArray[np.float64]) -> Regrets | None:
         maximum=regret.max(axis=0),
         win_share=(wins / wins.sum(axis=1, keepdims=True)).mean(axis=0),
         superiority=(regret**2).sum(axis=0) / (2 * n),
-        generalist=int(mean.argmin()),
+        generalist=int(tied(mean, scale=table).argmin()),
     )
 
 
@@ -212,6 +214,6 @@ def top_overlap(scores: ArrayLike, *, size: int = TOP) -> TopOverlap | None:
 def _membership(values: NDArray[np.float64], size: int) -> NDArray[np.float64]:
     """How much each value of the last axis is one of the `size` highest: 1, 0, or a part where ties cross."""
     border = np.sort(values, axis=-1)[..., -size, None]
-    above, tied = values > border, values == border
-    share = (size - above.sum(axis=-1, keepdims=True)) / tied.sum(axis=-1, keepdims=True)
-    return np.where(above, 1.0, np.where(tied, share, 0.0))
+    above, at_border = values > border, values == border
+    share = (size - above.sum(axis=-1, keepdims=True)) / at_border.sum(axis=-1, keepdims=True)
+    return np.where(above, 1.0, np.where(at_border, share, 0.0))

@@ -66,6 +66,9 @@ def rank_rows(table: NDArray[np.float64]) -> NDArray[np.float64]:
 
     Args:
         table: Shape (n, k), complete.
+
+    Raises:
+        ValueError: It is no table, or a cell is missing.
     """
     if table.ndim != 2 or not np.isfinite(table).all():
         raise ValueError("ranks need a complete table of rows and columns; leave out rows with missing cells first")
@@ -114,6 +117,9 @@ def agreement_by_group(table: NDArray[np.float64], groups: Sequence[str | None])
     Args:
         table: Shape (n, k), complete.
         groups: The group of each row; rows with None count only as "other rows".
+
+    Raises:
+        ValueError: There are more or fewer groups than rows.
     """
     if len(groups) != len(table):
         raise ValueError(f"{len(table)} rows need as many groups; got {len(groups)}")

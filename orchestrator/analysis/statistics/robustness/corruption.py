@@ -104,7 +104,7 @@ def matched_drop(clean: NDArray[np.float64], corrupted: NDArray[np.float64]) -> 
     x = clean[there]
     if x.size < 3 or is_constant(x):
         return None
-    drop = tied(x - corrupted[there], scale=x)
+    drop = x - corrupted[there]
     centred = x - x.mean()
     slope = float(centred @ drop / (centred @ centred))
     adjusted = drop - slope * centred
@@ -115,6 +115,6 @@ def matched_drop(clean: NDArray[np.float64], corrupted: NDArray[np.float64]) -> 
         slope=slope,
         clean=float(x.mean()),
         adjusted=tuple(next(found) if known else None for known in there.tolist()),
-        r_squared=1 - rest / total if np.ptp(drop) > 0 else None,
+        r_squared=1 - rest / total if np.ptp(tied(drop, scale=x)) > 0 else None,
         n=x.size,
     )

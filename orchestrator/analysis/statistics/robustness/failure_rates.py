@@ -28,13 +28,17 @@ class LogisticEffects:
 
     intercept: float
     rows: NDArray[np.float64]
+    """Shape (a,)."""
     rows_se: NDArray[np.float64]
     """Shape (a,): standard errors from the inverse information; too small or large where effects are extreme."""
     columns: NDArray[np.float64]
+    """Shape (b,)."""
     columns_se: NDArray[np.float64]
+    """Shape (b,): as `rows_se`."""
     row_rates: NDArray[np.float64]
     """Shape (a,): fitted rate of a row, the mean over all columns, as if every cell had the same number of trials."""
     column_rates: NDArray[np.float64]
+    """Shape (b,): likewise, the mean over all rows."""
 
 
 def logistic_effects(events: NDArray[np.int64], trials: NDArray[np.int64]) -> LogisticEffects | None:
@@ -51,6 +55,9 @@ def logistic_effects(events: NDArray[np.int64], trials: NDArray[np.int64]) -> Lo
     Returns:
         None where effects are undefined: no events, nothing but events, or cells that do not connect all rows and
         columns.
+
+    Raises:
+        ValueError: They are no tables of one shape.
     """
     if np.ndim(events) != 2 or np.shape(events) != np.shape(trials):
         raise ValueError("events and trials are tables of one shape")
