@@ -178,7 +178,7 @@ def test_a_sweep_of_nearly_nothing_has_no_made_up_number() -> None:
     ]
     answer = sensitivity(rows, rng=np.random.default_rng(0))
     for cell in answer.cells:
-        assert cell.mean_regret == 0
+        assert cell.mean_regret == (None if cell.n_diverged else 0)
         assert (cell.mean_regret_low, cell.lr_sensitivity, cell.lr_width, cell.boundary) == (None,) * 4
         assert cell.sobol is not None
         assert cell.sobol.reason == "where the points lie in the search space was not recorded"
@@ -189,6 +189,20 @@ def test_a_sweep_of_nearly_nothing_has_no_made_up_number() -> None:
     assert budget.missing is not None
     assert coupling_by_budget([], rng=np.random.default_rng(0)).missing == "no design trial has a score"
     json.dumps(as_json([answer, optimizer, budget]))
+
+
+def test_a_cell_that_always_diverges_is_not_the_least_sensitive_of_all() -> None:
+    lost = [
+        replace(row, state="DIVERGED", score=CHANCE)
+        for row in of_role(SWEEP, "design")
+        if (row.backbone, row.optimizer) == ("synthetic_a", "sgd")
+    ]
+    (cell,) = sensitivity(lost, rng=np.random.default_rng(0)).cells
+    assert (cell.n, cell.n_diverged, cell.missing) == (32, 32, None)
+    assert (cell.mean_regret, cell.n95, cell.lr_sensitivity, cell.lr_width) == (None,) * 4
+    assert cell.p_eps == ()
+    assert cell.pp == pytest.approx(100 * CHANCE), "its scores are results"
+    json.dumps(as_json(cell))
 
 
 def test_points_without_coordinates_still_have_a_rate() -> None:

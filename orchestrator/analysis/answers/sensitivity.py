@@ -160,18 +160,12 @@ def _with_design(known: CellSensitivity, key: CellKey, optimum: float, whole: _W
     """What the points of the design add; `optimum` is in percentage points."""
     by_number = whole.scores[key]
     scores = np.array(list(by_number.values()))
-    regrets = optimum - scores
-    mean, half = float(regrets.mean()), _half_width(regrets)
-    volumes = tuple(near_optimal_volume(regrets, epsilon) for epsilon in EPSILONS)
+    if not _has_learnt_nothing(known):
+        known = _with_regrets(known, optimum - scores)
     curve = tuning_of(scores, whole.bands[len(scores)], whole.best[key.backbone, key.recipe])
     response = rate_response(whole.design, key, by_number, N95_EPSILON)
     return replace(
         known,
-        mean_regret=mean,
-        mean_regret_low=None if half is None else mean - half,
-        mean_regret_high=None if half is None else mean + half,
-        p_eps=volumes,
-        n95=next(volume.n95 for volume in volumes if volume.epsilon == N95_EPSILON),
         osp=curve.osp,
         cpe=curve.cpe,
         cpu=curve.cpu,
@@ -186,6 +180,25 @@ def _with_design(known: CellSensitivity, key: CellKey, optimum: float, whole: _W
         lr_response=response,
         sobol=whole.sobol.get(key),
         ped_anova=ped_anova_of(whole.design, key, by_number),
+    )
+
+
+def _has_learnt_nothing(known: CellSensitivity) -> bool:
+    """Whether every result of the design diverged: no point is then near an optimum, all are at chance alike."""
+    return known.optimum_from == "design" and known.n_diverged == known.n_trials - known.n_failed
+
+
+def _with_regrets(known: CellSensitivity, regrets: NDArray[np.float64]) -> CellSensitivity:
+    """What the regrets of the points say of the space, in percentage points."""
+    mean, half = float(regrets.mean()), _half_width(regrets)
+    volumes = tuple(near_optimal_volume(regrets, epsilon) for epsilon in EPSILONS)
+    return replace(
+        known,
+        mean_regret=mean,
+        mean_regret_low=None if half is None else mean - half,
+        mean_regret_high=None if half is None else mean + half,
+        p_eps=volumes,
+        n95=next(volume.n95 for volume in volumes if volume.epsilon == N95_EPSILON),
     )
 
 
