@@ -10,7 +10,7 @@ help:
 	@echo "make chaos       a sweep of 64 trials under 30 faults (some 10 minutes)"
 	@echo "make bench       the store at 4 million measurements, and beside Ray Tune's own files (some minutes)"
 	@echo "make grid        one training step of every pair of the paper (a quarter of an hour)"
-	@echo "make calibrate   how often intervals cover and tests reject, on planted sweeps (some 10 minutes)"
+	@echo "make calibrate   how often intervals cover and tests reject, on planted sweeps (some 5 minutes)"
 	@echo "make check       format, lint and types"
 	@echo "make clean       remove the virtual environment and the caches"
 

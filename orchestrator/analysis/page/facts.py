@@ -129,7 +129,8 @@ def _computed(summary: SweepSummary, trials: Iterable[TrialRow]) -> str:
 def _when(summary: SweepSummary, facts: SpecFacts) -> str:
     if summary.first_start is None:
         return f"planned {wording.moment(facts.created_at)}" if facts.created_at else ""
-    return f"{wording.moment(summary.first_start)} to {wording.moment(summary.last_end)}"
+    start, end = wording.moment(summary.first_start), wording.moment(summary.last_end)
+    return start if start == end else f"{start} to {end}"
 
 
 def _versions(facts: SpecFacts) -> str:
