@@ -17,7 +17,7 @@ SPEC = """
 [sweep]
 name = "workers"
 [grid]
-backbones = ["tests.own_code:{backbone}"]
+backbones = ["own_code:{backbone}"]
 optimizers = ["sgd", "adamw"]
 [data]
 name = "synthetic"
