@@ -48,6 +48,9 @@ class FileLines:
 def pytest_configure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput") and config.getoption("numprocesses", None):
         config.pluginmanager.register(FileLines(config))
+        # By number of tests the files of one long test would come last, and leave the other process without work: in
+        # the order of their names the integration tests come first.
+        config.option.loadscopereorder = False
 
 
 @pytest.fixture(scope="session")

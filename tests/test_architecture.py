@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("search_spaces", "trainers", "orchestrator")
 SOURCES = [path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))]
-RAY_MODULES = {"tune_adapters.py", "trial.py", "cluster.py", "submission.py", "doctor.py"}
+RAY_MODULES = {"tune_adapters.py", "trial.py", "cluster.py", "ray_extras.py", "submission.py", "doctor.py"}
 
 
 def imports_of(path: Path, *, deferred: bool = True) -> Iterator[str]:

@@ -15,6 +15,7 @@ from typing import Any
 import ray
 from ray import tune
 from ray.tune import Callback
+from ray.tune.execution import class_cache
 from ray.tune.experiment import Trial
 from ray.tune.progress_reporter import TrialProgressCallback
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
@@ -57,6 +58,9 @@ def run_tune(driver: Driver, resources: TrialResources, scratch: Path, tick: Cal
         ClusterError: Tune gave up.
     """
     os.environ.update(TUNE_ENVIRONMENT)
+    # A variable for PyTorch Lightning, for which Ray would set up an environment: each worker would begin as another
+    # Python process that imports Ray, too. What Tune passes on of our own environment stays.
+    class_cache.DEFAULT_ENV_VARS.clear()
     # Tune warns of every trial without a result file when it ends; ours write none.
     logging.getLogger("ray.tune").setLevel(logging.ERROR)
     workers: dict[str, Any] = {}

@@ -28,9 +28,14 @@ MARK = "BOCB_TEST_RUN"
 
 
 def environment(store: Path, **more: str) -> dict[str, str]:
-    """The environment of a command: the store, this checkout on the path, nothing of a cluster around us."""
+    """The environment of a command: the store, this checkout on the path, nothing of a cluster around us.
+
+    The folder of the tests is on the path, too: `own_code` as a module of its own is one file of a user's own source,
+    and `tests.own_code` would be all of the tests, which every process would read.
+    """
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
-    return {**inherited, "BOCB_STORE": str(store), "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", **more}
+    path = os.pathsep.join([str(ROOT), str(ROOT / "tests")])
+    return {**inherited, "BOCB_STORE": str(store), "PYTHONPATH": path, "OMP_NUM_THREADS": "1", **more}
 
 
 def bocb(store: Path, *arguments: str, extra_path: str = "", **more: str) -> subprocess.CompletedProcess[str]:

@@ -52,8 +52,8 @@ interval_seconds = 0
 [resources]
 max_concurrent = 2
 """
-SHORT = {"backbones": '"tests.own_code:counted"', "points": 2, "tuned": 2, "seeds": 1}
-SLOW = {"backbones": '"tests.own_code:counted_slow_a", "tests.own_code:counted_slow_b"'}
+SHORT = {"backbones": '"own_code:counted"', "points": 2, "tuned": 2, "seeds": 1}
+SLOW = {"backbones": '"own_code:counted_slow_a", "own_code:counted_slow_b"'}
 LONG = SLOW | {"points": 8, "tuned": 4, "seeds": 3}
 MIDDLE = SLOW | {"points": 4, "tuned": 2, "seeds": 1}
 EPOCHS, MIDDLE_TRIALS = 5, 32

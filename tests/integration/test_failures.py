@@ -31,7 +31,7 @@ def run_here(folder: Path, code: int) -> Path:
 def test_out_of_memory_trains_the_same_batch_in_smaller_pieces(tmp_path: Path) -> None:
     write_spec(
         tmp_path,
-        "tests.own_networks:hungry",
+        "own_networks:hungry",
         **{"data": 'name = "digits"', "training": "epochs = 1\nbatch_size = 128", "protocol.default": "seeds = 1"},
     )
     store = run_here(tmp_path, 0)
@@ -46,7 +46,7 @@ def test_out_of_memory_trains_the_same_batch_in_smaller_pieces(tmp_path: Path) -
 
 
 def test_a_silent_trial_is_killed_and_goes_on_and_fails_if_it_is_silent_again(tmp_path: Path) -> None:
-    backbones = "tests.own_code:hangs_once", "tests.own_code:hangs_always"
+    backbones = "own_code:hangs_once", "own_code:hangs_always"
     write_spec(
         tmp_path,
         *backbones,
@@ -62,19 +62,19 @@ def test_a_silent_trial_is_killed_and_goes_on_and_fails_if_it_is_silent_again(tm
 
 
 def test_a_process_in_which_code_has_raised_trains_no_other_trial(tmp_path: Path) -> None:
-    backbones = "tests.own_code:poisons", "tests.own_code:innocent", "tests.own_code:unprintable"
+    backbones = "own_code:poisons", "own_code:innocent", "own_code:unprintable"
     write_spec(tmp_path, *backbones, training="epochs = 2", resources="max_concurrent = 1")
     store = run_here(tmp_path, 3)
     trials = sorted(recorded(store, "failing", TrialRow), key=lambda row: row.trial_id)
     assert len(trials) == 6
     assert {(row.backbone, row.state, row.attempt) for row in trials} == {
-        ("tests.own_code:poisons", "FAIL", 2),
-        ("tests.own_code:innocent", "COMPLETE", 1),
-        ("tests.own_code:unprintable", "FAIL", 2),
+        ("own_code:poisons", "FAIL", 2),
+        ("own_code:innocent", "COMPLETE", 1),
+        ("own_code:unprintable", "FAIL", 2),
     }
     reasons = {row.backbone: row.reason for row in trials}
-    assert reasons["tests.own_code:poisons"] == "error: RuntimeError: device-side assert triggered"
-    assert reasons["tests.own_code:unprintable"] == "error: UnprintableError: its message cannot be read"
+    assert reasons["own_code:poisons"] == "error: RuntimeError: device-side assert triggered"
+    assert reasons["own_code:unprintable"] == "error: UnprintableError: its message cannot be read"
     assert not list((store / "failing" / "checkpoints").glob("*")), (
         "a retry would go on from what broken code trained"
     )
@@ -82,14 +82,14 @@ def test_a_process_in_which_code_has_raised_trains_no_other_trial(tmp_path: Path
 
 def test_a_trial_that_always_ends_its_worker_in_a_later_epoch_fails(tmp_path: Path) -> None:
     tables = {"protocol.default": "seeds = 1", "checkpoints": "interval_seconds = 60"}
-    write_spec(tmp_path, "tests.own_code:ends_in_a_later_epoch", **tables)
+    write_spec(tmp_path, "own_code:ends_in_a_later_epoch", **tables)
     (trial,) = recorded(run_here(tmp_path, 3), "failing", TrialRow)
     assert (trial.state, trial.attempt) == ("FAIL", 5)
     assert (trial.reason or "").startswith("lost: 5 workers in a row died")
 
 
 def test_a_store_that_goes_away_makes_training_wait_and_loses_nothing(tmp_path: Path) -> None:
-    write_spec(tmp_path, "tests.own_code:slow_a", **{"protocol.default": "seeds = 6"})
+    write_spec(tmp_path, "own_code:slow_a", **{"protocol.default": "seeds = 6"}, resources="max_concurrent = 1")
     store, elsewhere = tmp_path / "store", tmp_path / "elsewhere"
     with running(store, "run", "failing.toml") as process:
         wait_until(lambda: len(recorded(store, "failing", TrialRow)) >= 2, "two trials")
@@ -104,7 +104,7 @@ def test_a_store_that_goes_away_makes_training_wait_and_loses_nothing(tmp_path: 
 
 
 def test_what_a_trial_prints_is_kept_even_if_its_worker_is_killed(tmp_path: Path) -> None:
-    write_spec(tmp_path, "tests.own_code:talks", **{"protocol.default": "seeds = 1"})
+    write_spec(tmp_path, "own_code:talks", **{"protocol.default": "seeds = 1"})
     store = run_here(tmp_path, 0)
     (trial,) = recorded(store, "failing", TrialRow)
     shown = bocb(store, "logs", trial.trial_id)
@@ -131,7 +131,8 @@ def write_cifar(folder: Path) -> None:
 
 def test_data_that_is_damaged_while_it_runs_is_named_and_can_be_retried(tmp_path: Path) -> None:
     write_cifar(tmp_path / "data")
-    write_spec(tmp_path, "test_vit3", data='name = "cifar10"\npath = "data"', training="epochs = 1\nbatch_size = 8")
+    tables = {"training": "epochs = 1\nbatch_size = 8", "resources": "max_concurrent = 1"}
+    write_spec(tmp_path, "test_vit3", data='name = "cifar10"\npath = "data"', **tables)
     store = tmp_path / "store"
     with running(store, "run", "failing.toml") as process:
         # The data was looked at before anything started; it is damaged after that and before a worker reads it.
@@ -149,7 +150,7 @@ def test_data_that_is_damaged_while_it_runs_is_named_and_can_be_retried(tmp_path
 
 @pytest.mark.skipif(os.geteuid() != 0 or sys.platform != "linux", reason="mounting a small file system needs root")
 def test_a_full_disk_makes_training_wait_and_loses_nothing(tmp_path: Path) -> None:
-    write_spec(tmp_path, "tests.own_code:slow_a", **{"protocol.default": "seeds = 6"})
+    write_spec(tmp_path, "own_code:slow_a", **{"protocol.default": "seeds = 6"}, resources="max_concurrent = 1")
     store = tmp_path / "disk" / "store"
     store.parent.mkdir()
     if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", store.parent], check=False).returncode:

@@ -13,7 +13,16 @@ from pathlib import Path
 import pytest
 
 from orchestrator.store.schema import AttemptRow, TrialRow
-from tests.integration.commands import MARK, end_marked, environment, heed_signals, recorded, running, wait_until
+from tests.integration.commands import (
+    MARK,
+    end_marked,
+    environment,
+    heed_signals,
+    marked,
+    recorded,
+    running,
+    wait_until,
+)
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(300)]
 
@@ -21,7 +30,7 @@ SPEC = """
 [sweep]
 name = "signals"
 [grid]
-backbones = ["tests.own_code:sleepy"]
+backbones = ["own_code:sleepy"]
 optimizers = ["sgd"]
 [data]
 name = "synthetic"
@@ -71,7 +80,7 @@ def test_a_cluster_whose_head_dies_ends_the_run_with_a_sentence(store: Path) -> 
 
 def test_while_ray_starts_a_signal_ends_the_run(store: Path) -> None:
     with running(store, *RUN, in_a_group=True) as process:
-        time.sleep(4)
+        wait_until(lambda: "gcs_server" in [started.name() for started in marked(process)], "Ray's head to start")
         process.send_signal(signal.SIGTERM)
         assert process.wait(timeout=60) == 130, (store.parent / "output.txt").read_text()
 

@@ -18,7 +18,7 @@ SPEC = """
 [sweep]
 name = "checked"
 [grid]
-backbones = ["synthetic_a", "tests.own_code:slow_a"]
+backbones = ["synthetic_a", "own_code:slow_a"]
 optimizers = ["sgd"]
 [data]
 name = "synthetic"

@@ -9,7 +9,7 @@ import psutil
 import pytest
 
 from orchestrator.store.schema import TrialRow
-from tests.integration.commands import bocb, marked, recorded, rows, running, wait_until
+from tests.integration.commands import bocb, marked, recorded, rows, running, wait_until, workers_of
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(300)]
 
@@ -17,7 +17,7 @@ SPEC = """
 [sweep]
 name = "workers"
 [grid]
-backbones = ["tests.own_code:{backbone}"]
+backbones = ["own_code:{backbone}"]
 optimizers = ["sgd", "adamw"]
 [data]
 name = "synthetic"
@@ -62,7 +62,7 @@ def test_workers_are_kept_and_all_slots_used_though_one_starts_late(tmp_path: Pa
     assert shares[1]["trials"] >= 3
 
 
-def test_nothing_listens_beyond_loopback(tmp_path: Path) -> None:
+def test_nothing_listens_beyond_loopback_and_nothing_runs_in_vain(tmp_path: Path) -> None:
     (tmp_path / "spec.toml").write_text(SPEC.format(backbone="sleepy", seeds=4))
     store = tmp_path / "store"
     with running(store, "run", "spec.toml") as process:
@@ -74,6 +74,13 @@ def test_nothing_listens_beyond_loopback(tmp_path: Path) -> None:
             for connection in member.net_connections()
             if connection.status == psutil.CONN_LISTEN
         ]
+        programs = {Path(part).name for member in family for part in member.cmdline()}
+        workers = [worker.environ() for worker in workers_of(process)]
+    assert not programs & {"monitor.py", "log_monitor.py", "dashboard.py"}
+    assert workers
+    assert all("PL_DISABLE_FORK" not in variables for variables in workers), (
+        "workers have an environment of their own"
+    )
     assert listening, "Ray listens on nothing: the test looks at the wrong processes"
     plain = [(name, ipaddress.ip_address(address.removeprefix("::ffff:"))) for name, address in listening]
     beyond = [(name, address) for name, address in plain if not address.is_loopback]
