@@ -59,8 +59,6 @@ def connected(address: str | None) -> Iterator[None]:
                 include_dashboard=None if address else False,
                 logging_level=logging.WARNING,
                 log_to_driver=False,
-                # Workers that Ray starts ahead would never be used: ours have an environment of their own.
-                _system_config=None if address else {"prestart_worker_first_driver": False},
             )
     except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
         here = f"a Ray cluster on this machine (its files go to {tempfile.gettempdir()}: TMPDIR names another place)"
