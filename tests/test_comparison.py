@@ -206,16 +206,17 @@ def two_sweeps(call: Call, tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("two_sweeps")
 def test_the_command(call: Call) -> None:
-    said = json.loads(call("compare", "one", "two", "--json").out)
-    assert [said[side]["sweep"] for side in "ab"] == ["one", "two"]
-    assert (len(said["cells"]), len(said["only_a"]), said["warnings"]) == (5, 2, [])
-    assert said["summary"]["over_cells"]["n"] == 5
+    found = json.loads(call("compare", "one", "two", "--json").out)
+    assert [found[side]["sweep"] for side in "ab"] == ["one", "two"]
+    assert (len(found["cells"]), len(found["only_a"]), found["warnings"]) == (5, 2, [])
+    assert found["summary"]["over_cells"]["n"] == 5
     answer = call("compare", "one", "two")
     assert (answer.code, answer.err) == (0, "")
-    assert "two minus one, in percentage points:" in answer.out
-    assert "same best optimizer: 1 of 2 backbones" in answer.out
-    assert "coupling in one, on the common cells: interaction's share of the sums of squares 0." in answer.out
-    assert "only in two: 2 cells (b with adan, d with sgd)" in answer.out
+    said = " ".join(answer.out.split())  # wherever lines end
+    assert "two minus one, in percentage points:" in said
+    assert "same best optimizer: 1 of 2 backbones" in said
+    assert "coupling in one, on the common cells: interaction's share of the sums of squares 0." in said
+    assert "only in two: 2 cells (b with adan, d with sgd)" in said
     for arguments, sentence in (
         (["one", "one"], "one is one sweep; name two to compare"),
         (["one", "tow"], "unknown sweep 'tow'; did you mean two"),
