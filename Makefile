@@ -5,7 +5,7 @@ BOCB := $(VENV)/bin/bocb
 export BOCB_STORE ?= ./bocb-store
 
 help:
-	@echo "make quickstart  a small real sweep on this machine, and its report (3 to 4 minutes)"
+	@echo "make quickstart  a small real sweep on this machine, and its report (2 to 4 minutes)"
 	@echo "make test        the whole test suite"
 	@echo "make chaos       a sweep of 64 trials under 30 faults (some 10 minutes)"
 	@echo "make bench       the store at 4 million measurements, and beside Ray Tune's own files (some minutes)"
