@@ -16,7 +16,10 @@ from trainers.config import Precision
 
 def import_results(
     file: Annotated[
-        Path, typer.Argument(metavar="FILE.csv", help="Columns backbone, optimizer, top1; also seed, recipe, state.")
+        Path,
+        typer.Argument(
+            metavar="FILE.csv", help="Columns backbone, optimizer, top1; also seed, recipe, dataset and state."
+        ),
     ],
     sweep: Annotated[str, typer.Option("--sweep", metavar="NAME", help="The sweep that they become.")],
     percent: Annotated[bool, typer.Option("--percent", help="Accuracies are 0 to 100, not 0 to 1.")] = False,
