@@ -8,7 +8,7 @@ import tempfile
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +20,7 @@ from orchestrator.errors import ClusterError, UsageError
 from orchestrator.planning.spec import ResourcesSection, Spec
 from orchestrator.running.outcomes import Loss
 from orchestrator.running.private_cluster import attended
+from orchestrator.running.ray_extras import left_out
 from orchestrator.running.signals import withheld
 from orchestrator.store.store import Store, SweepStore
 from trainers.config import Precision
@@ -53,7 +54,7 @@ def connected(address: str | None) -> Iterator[None]:
         _check_reachable(address)
     others = psutil.Process().children()
     try:
-        with withheld():
+        with withheld(), nullcontext() if address else left_out():
             ray.init(
                 address=address or "local",
                 include_dashboard=None if address else False,

@@ -89,10 +89,8 @@ def _run(plan: Plan, sweep: SweepStore, options: RunOptions, progress: Progress)
         return _exit_of(finished, [], out_of_budget=False)
     prepare(private=options.address is None)
     # Deferred: Ray takes seconds to import, reads its environment then, and a complete sweep needs none of it.
-    from orchestrator.running import cluster, ray_extras
+    from orchestrator.running import cluster
 
-    if options.address is None:
-        ray_extras.leave_out()
     with cluster.connected(options.address):
         # Whatever can be refused is refused before anything is written.
         resources = cluster.trial_resources(plan.spec)

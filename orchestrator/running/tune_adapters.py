@@ -58,9 +58,9 @@ def run_tune(driver: Driver, resources: TrialResources, scratch: Path, tick: Cal
         ClusterError: Tune gave up.
     """
     os.environ.update(TUNE_ENVIRONMENT)
-    # A variable for PyTorch Lightning, for which Ray would set up an environment: each worker would begin as another
-    # Python process that imports Ray, too. What Tune passes on of our own environment stays.
-    class_cache.DEFAULT_ENV_VARS.clear()
+    # Tune sets a variable for PyTorch Lightning, and any variable makes an environment of its own: each worker would
+    # begin as one more Python process that imports Ray. Those that Tune passes on from our environment stay.
+    getattr(class_cache, "DEFAULT_ENV_VARS", {}).clear()
     # Tune warns of every trial without a result file when it ends; ours write none.
     logging.getLogger("ray.tune").setLevel(logging.ERROR)
     workers: dict[str, Any] = {}
