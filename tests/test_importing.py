@@ -330,6 +330,7 @@ def test_the_page_of_an_imported_sweep(call: Call, tmp_path: Path) -> None:
     assert "1 trial failed and gave no result: they are missing in what was imported" in page
     assert "how they were tuned, trained and scored is not recorded" in page
     assert "not confirmed with fresh seeds yet" not in page
+    assert "bocb resume" not in page, "nothing of it can be run again"
 
 
 def test_nothing_of_an_imported_sweep_runs(call: Call, imported: Path) -> None:

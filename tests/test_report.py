@@ -545,6 +545,12 @@ def test_a_curve_that_is_not_a_number_is_a_gap(tmp_path: Path) -> None:
     )
 
 
+def test_failed_trials_come_with_the_command_that_runs_them_again(tmp_path: Path) -> None:
+    rows = sweep_rows.made_up_sweep(["a"], ["b"], epochs=4)
+    rows.trials = [*rows.trials, trial(trial_id="bad", state="FAIL", score=None, backbone="a", optimizer="b")]
+    assert "`bocb resume s --retry all` runs them again" in written(rows, tmp_path).read_text(encoding="utf-8")
+
+
 def test_json_in_a_page_cannot_end_its_element() -> None:
     block = json_block("x", {"name": EVIL + QUOTES})
     inside = block.removeprefix('<script type="application/json" id="x">').removesuffix("</script>")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import altair as alt
 
@@ -15,7 +15,7 @@ from orchestrator.analysis.page.section import Section, plot, section, spec
 from orchestrator.analysis.page.theme import STATE_COLOURS, clamp, text_width
 from orchestrator.analysis.trials.cells import CellKey
 from orchestrator.analysis.trials.results import STATES
-from orchestrator.analysis.trials.sweep_data import MAX_FAILURES, Failure, PageData
+from orchestrator.analysis.trials.sweep_data import MAX_FAILURES, PageData
 
 
 def counts_section(summary: SweepSummary) -> Section:
@@ -38,7 +38,7 @@ def failures_section(page_data: PageData, summary: SweepSummary, labels: Mapping
     caption = f"{counted(summary.counts.failed, 'trial')} failed: {common}{', ...' if len(reasons) > 5 else '.'}"
     if summary.counts.failed > len(page_data.failures):
         caption += f" The first {MAX_FAILURES} are listed."
-    content = tables.folded("The failed trials as a table", _failures_table(page_data.failures, labels))
+    content = tables.folded("The failed trials as a table", _failures_table(page_data, labels))
     return section("Failures", caption, content)
 
 
@@ -106,10 +106,11 @@ def _counts_table(summary: SweepSummary) -> str:
     )
 
 
-def _failures_table(failures: Sequence[Failure], labels: Mapping[CellKey, str]) -> str:
+def _failures_table(page_data: PageData, labels: Mapping[CellKey, str]) -> str:
     """The failed trials and why."""
+    remedy = f" `bocb logs TRIAL` shows the traceback, `bocb resume {page_data.sweep} --retry all` runs them again."
     return tables.table(
-        "Failed trials gave no result. `bocb logs TRIAL` shows the traceback, `bocb resume` retries them.",
+        f"Failed trials gave no result.{'' if page_data.is_imported else remedy}",
         ("trial", "backbone", "optimizer", "role", "reason", "exception"),
         ("attempts",),
         (
@@ -122,6 +123,6 @@ def _failures_table(failures: Sequence[Failure], labels: Mapping[CellKey, str]) 
                 failure.exception or wording.NOTHING,
                 str(failure.attempts),
             )
-            for failure in failures
+            for failure in page_data.failures
         ),
     )
