@@ -20,10 +20,7 @@ class Curve:
 
 
 def trials_to_draw(trials: Sequence[TrialRow]) -> dict[CellKey, tuple[TrialRow, ...]]:
-    """For each cell the trials that its headline is made of, by seed.
-
-    The setting is that of the cell's headline: see `headline_of`.
-    """
+    """For each cell the trials that its headline is made of (see `headline_of`), in the order of their ids."""
     headlines = {key: headline_of(found) for key, found in by_cell(trials).items()}
     return {
         key: tuple(sorted(headline.trials, key=lambda trial: trial.trial_id))
