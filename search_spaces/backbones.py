@@ -133,11 +133,6 @@ def list_backbones() -> tuple[BackboneInfo, ...]:
     return BACKBONES
 
 
-def backbone_families() -> tuple[str, ...]:
-    """Names that stand for all their members in a grid."""
-    return tuple(dict.fromkeys(info.family for info in BACKBONES))
-
-
 def full_name(name: str) -> str:
     """The catalogue's name for what the paper's tables call it; any other name as it is."""
     return SHORT_NAMES.get(name, name)
