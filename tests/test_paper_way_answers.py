@@ -12,6 +12,7 @@ from orchestrator.analysis.answers.as_json import as_json
 from orchestrator.analysis.answers.paper_way import paper_way
 from orchestrator.analysis.answers.paper_way_records import PaperWay
 from orchestrator.analysis.statistics.robustness.hp_distance import Ties, hp_distances, own_list_steps
+from orchestrator.analysis.trials.cells import CellKey
 from orchestrator.analysis.trials.score_tables import score_tables
 from orchestrator.store.schema import TrialRow
 from search_spaces.optimizers import full_optimizer_name
@@ -141,6 +142,16 @@ def test_an_optimizer_without_a_result_on_a_backbone_is_not_ranked() -> None:
     found = {entry.optimizer: entry for entry in answer(trials).ranking}
     assert found["lion"].overall_rank is None
     assert {found["sgd"].overall_rank, found["adam"].overall_rank} == {1, 2}
+
+
+def test_an_optimizer_that_has_not_begun_is_not_ranked() -> None:
+    trials = small()
+    names = ("sgd", "adam", "lion", "lars")
+    grid = [CellKey(backbone=b, recipe="plain", optimizer=o) for b in ("resnet18", "vit") for o in names]
+    found = paper_way(trials, score_tables(trials, grid=grid, rng=np.random.default_rng(0)))
+    assert found is not None
+    ranks = {entry.optimizer: entry.overall_rank for entry in found.ranking}
+    assert ranks == {"sgd": 3, "adam": 1, "lion": 2, "lars": None}
 
 
 def test_times_of_different_devices_are_not_ranked() -> None:

@@ -211,6 +211,8 @@ def test_points_without_coordinates_still_have_a_rate() -> None:
     assert all(cell.lr_sensitivity is not None and cell.boundary is None for cell in answer.cells)
     budget = coupling_by_budget(rows, rng=np.random.default_rng(0))
     assert budget.estimator == "disjoint sets"
+    one_without = [replace(row, point=None) if row.number == 1 else row for row in of_role(SWEEP, "design")]
+    assert coupling_by_budget(one_without, rng=np.random.default_rng(0)).estimator == "disjoint sets"
 
 
 def test_optimizers_are_measured_against_one_setting_for_all(found: Sensitivity) -> None:

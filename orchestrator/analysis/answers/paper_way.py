@@ -137,7 +137,8 @@ def _distances(trials: Sequence[TrialRow], table: ScoreTable) -> NDArray[np.floa
     steps = own_list_steps(settings.lr), own_list_steps(settings.weight_decay)
     # The lowest of equally common values, as a histogram's first highest bar: nearest to what the paper describes.
     found = dict(zip(settings.optimizers, hp_distances(*steps, Ties.LOWEST).optimizers, strict=True))
-    return np.array([np.nan if (one := found[name]) is None else one.mean_ordinal for name in table.optimizers])
+    # An optimizer that was planned may not have a trial yet.
+    return np.array([np.nan if (one := found.get(name)) is None else one.mean_ordinal for name in table.optimizers])
 
 
 def _costs(trials: Sequence[TrialRow], table: ScoreTable) -> NDArray[np.float64]:

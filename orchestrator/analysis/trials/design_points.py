@@ -65,7 +65,7 @@ class Design:
         rows = []
         for number in numbers:
             found = [points[number] for key, points in self.points.items() if self._has(key, optimizer, number)]
-            if not found or any(point.coordinates != found[0].coordinates for point in found):
+            if not found or found[0].names != names or any(one.coordinates != found[0].coordinates for one in found):
                 return None
             rows.append(found[0].vector(names))
         return np.array(rows) if names and rows else None
