@@ -10,7 +10,7 @@ from orchestrator.analysis.answers.budget import CouplingPoint
 from orchestrator.analysis.answers.coupling_records import Coupling
 from orchestrator.analysis.answers.optimizers import OptimizerSensitivity
 from orchestrator.analysis.answers.regret import RegretAnswer
-from orchestrator.analysis.counted import counted
+from orchestrator.analysis.counted import counted, listed
 
 LEVEL = 0.05
 """Of the one primary test."""
@@ -134,7 +134,7 @@ def _carriers(analysis: Analysis) -> Iterator[str]:
         return
     carry, without = ("carries", "it") if len(most.names) == 1 else ("carry", "them")
     yield (
-        f"{_listed(most.names)} {carry} {_percent(most.carried)} of the interaction; without {without} it is "
+        f"{listed(most.names)} {carry} {_percent(most.carried)} of the interaction; without {without} it is "
         f"{_percent(most.share)} of the variance and not {_percent(analysis.coupling.share)}."
     )
 
@@ -147,7 +147,7 @@ def _generalist(regret: RegretAnswer | None) -> Iterator[str]:
     if never_worse:
         has = "has the highest mean" if len(never_worse) == 1 else "share the highest mean"
         yield (
-            f"{_listed(never_worse)} {has} on every backbone{_of_rows(regret)}: in these results there is nothing to "
+            f"{listed(never_worse)} {has} on every backbone{_of_rows(regret)}: in these results there is nothing to "
             "choose."
         )
         return
@@ -233,7 +233,3 @@ def _times(ratio: float) -> str:
 
 def _root(variance: float) -> str:
     return f"{max(0.0, variance) ** 0.5:.2f}"
-
-
-def _listed(names: Sequence[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 import altair as alt
 
 from orchestrator.analysis.answers.coupling_records import Coupling
+from orchestrator.analysis.counted import listed
 from orchestrator.analysis.page import tables, wording
 from orchestrator.analysis.page.section import Chart, Section, plot, spec
 from orchestrator.analysis.page.theme import PAGE_WIDTH, PART_COLOURS, clamp, text_width
@@ -90,7 +91,7 @@ def _table(found: Influence) -> str:
         ("carried", "SS share of what is left", "index of what is left"),
         (
             (
-                wording.listed(one.names),
+                listed(one.names),
                 kind,
                 wording.share(one.carried),
                 wording.share(one.share),

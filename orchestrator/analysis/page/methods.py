@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from orchestrator.analysis.answers.analysis import Analysis
 from orchestrator.analysis.answers.deviations import confounding, deviations
-from orchestrator.analysis.counted import counted
-from orchestrator.analysis.page import tables, wording
+from orchestrator.analysis.counted import counted, listed
+from orchestrator.analysis.page import tables
 from orchestrator.analysis.page.section import Section, section
 from orchestrator.analysis.trials.complete_table import LeftOut
 from orchestrator.analysis.trials.sweep_data import SweepData
@@ -91,7 +91,7 @@ def _left_out(analysis: Analysis) -> Iterator[tuple[str, str, str, str]]:
         for gone in left:
             what = f"optimizer {gone.optimizer}" if gone.optimizer else f"backbone {gone.backbone} ({gone.recipe})"
             lacking = f"; no result: {', '.join(gone.missing)}" if gone.missing else ""
-            yield what, wording.listed(names), f"{gone.why}{lacking}", "1"
+            yield what, listed(names), f"{gone.why}{lacking}", "1"
     budget = analysis.coupling_by_budget
     for what, names_left in (("backbones", budget.backbones_left_out), ("optimizers", budget.optimizers_left_out)):
         if names_left:

@@ -9,7 +9,7 @@ import altair as alt
 
 from orchestrator.analysis.answers.analysis import Analysis
 from orchestrator.analysis.answers.ranks import RankAnswer
-from orchestrator.analysis.counted import counted
+from orchestrator.analysis.counted import counted, listed
 from orchestrator.analysis.page import tables, wording
 from orchestrator.analysis.page.section import Chart, Section, plot, section, spec
 from orchestrator.analysis.page.theme import PAGE_WIDTH, text_width
@@ -87,9 +87,7 @@ def _diagram(ranks: RankAnswer) -> Chart:
 
 def _bars(ranks: RankAnswer) -> list[dict[str, Any]]:
     """Groups of two or more, from the best: each at a height of its own."""
-    ends = [
-        ([ranks.mean_rank[name] for name in group], wording.listed(group)) for group in ranks.groups if len(group) > 1
-    ]
+    ends = [([ranks.mean_rank[name] for name in group], listed(group)) for group in ranks.groups if len(group) > 1]
     return [
         {"rank": min(found) - 0.05, "to": max(found) + 0.05, "level": 14 + BAR_STEP * place, "group": names}
         for place, (found, names) in enumerate(sorted(ends, key=lambda end: min(end[0])))

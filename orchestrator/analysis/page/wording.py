@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
 from orchestrator.analysis.answers.summary import RowSummary
+from orchestrator.analysis.counted import listed
 from orchestrator.analysis.statistics.intervals import Estimate
 from orchestrator.analysis.trials.counts import Counts
 from orchestrator.analysis.trials.headline import Headline, Source
@@ -109,11 +109,6 @@ def span(ends: tuple[float, float] | None, digits: int = 2) -> str:
         return ""
     low, high = (f"{end:.{digits}f}".replace("-", MINUS) for end in ends)
     return f"[{low}, {high}]"
-
-
-def listed(names: Sequence[str]) -> str:
-    """Names in a sentence: "a, b and c"."""
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 def accuracy(estimate: Estimate) -> str:
